@@ -1,0 +1,1 @@
+"""The benchmark: data, training, scoring, records, tables and figures."""

@@ -1,0 +1,138 @@
+"""From a specification to a method in memory: class, perceptual nets, device."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from bench.errors import DeviceError, UsageError, WeightsMissing
+from bench.spec import TrainSpec
+from methods import METHODS
+from methods.interface import Method, PerceptualNets, Setup
+
+if TYPE_CHECKING:
+    from bench.progress import Reporter
+
+
+def method_path(name: str) -> str:
+    """`module:Class` of a method named on the command line."""
+    return METHODS.get(name, name)
+
+
+def method_class(name: str) -> type[Method]:
+    """The class behind a built-in name or `package.module:Class`.
+
+    Raises UsageError when it cannot be imported or lacks a verb of the interface.
+    """
+    module_name, _, class_name = method_path(name).partition(":")
+    if str(Path.cwd()) not in sys.path:  # a method of one's own is a file in the working directory
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"method '{name}': cannot import {module_name} ({error})") from error
+    found = getattr(module, class_name, None)
+    if not isinstance(found, type):
+        raise UsageError(f"method '{name}': {module_name} has no class {class_name or '(none given)'}")
+    verbs = ("phases", "train_step", "adapt", "probes", "notes", "state_dict", "load_state_dict")
+    names = ("title", "reference", "perceptual_nets", "few_shot")
+    missing = [verb for verb in (*verbs, *names) if not hasattr(found, verb)]
+    if missing:
+        raise UsageError(f"method '{name}' lacks {', '.join(missing)} (see methods/interface.py)")
+    return found
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` takes CUDA, then MPS, then the CPU; a device that is not there is a DeviceError."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"--device '{name}': use auto, cpu, mps, cuda or cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(f"--device {name}: this machine shows torch no CUDA GPU; use --device cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"--device {name}: there are {torch.cuda.device_count()} GPUs, numbered from 0")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("--device mps: this machine has no Apple GPU; use --device cpu")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"--device '{name}': use auto, cpu, mps, cuda or cuda:N")
+    return device
+
+
+def pick_precision(name: str, device: torch.device) -> str:
+    """`auto` is bf16 where the hardware multiplies it natively, else fp32."""
+    if name == "auto":
+        if device.type == "cuda":
+            return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+        if device.type == "cpu":
+            capable = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+            return "bf16" if capable else "fp32"
+        return "fp32"
+    if name not in ("fp32", "bf16"):
+        raise UsageError(f"--precision '{name}': use auto, fp32 or bf16")
+    return name
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context every forward pass of a training or a generation runs in."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def use_all_cores() -> None:
+    """One torch process uses every core it may run on."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    wanted = int(os.environ.get("OMP_NUM_THREADS", "0")) or allowed or 1
+    torch.set_num_threads(wanted)
+
+
+def perceptual_hashes(names: Iterable[str], report: Reporter) -> dict[str, str]:
+    """sha256 of each perceptual net's weights; a net that cannot be had is left out, and that is said aloud."""
+    from bench import weights
+
+    found = {}
+    for name in names:
+        try:
+            found[name] = weights.load(name).sha256
+        except WeightsMissing as error:
+            report.line(f"WARNING: no {name} weights, so its perceptual term is dropped. {error}")
+    return found
+
+
+def perceptual_nets(names: Iterable[str], device: torch.device) -> PerceptualNets:
+    """Frozen feature networks by name."""
+    from bench import weights
+    from methods.perceptual import VGGFeatures
+
+    nets = {}
+    for name in names:
+        loaded = weights.load(name)
+        net = VGGFeatures(name, loaded.state_dict, normalised=loaded.source == "registry" and name == "vgg19")
+        nets[name] = net.to(device).eval()
+    return nets
+
+
+def build(spec: TrainSpec, device: torch.device) -> Method:
+    """The untrained method of a specification. The caller seeds torch first."""
+    setup = Setup(
+        image_size=spec.image_size,
+        budget=spec.budget,
+        width=spec.width,
+        batch=spec.batch,
+        device=device,
+        perceptual=perceptual_nets(spec.perceptual, device),
+        options=spec.options,
+    )
+    try:
+        return method_class(spec.method)(setup)
+    except ValueError as error:
+        raise UsageError(f"method '{spec.method}': {error}") from error

@@ -1,0 +1,168 @@
+"""Every fault of a data set on disk, each as one line that names the file and the fix."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.layout import (
+    CLIPS,
+    SPLITS,
+    VIEWS,
+    CharacterEntry,
+    Dataset,
+    FrameInfo,
+    decode,
+    on_white,
+    open_character,
+    open_dataset,
+    pixel_digest,
+    read_frames,
+)
+from bench.errors import DataError
+
+MAKE_AGAIN = "delete the file and run `bench data make` again"
+THUMBNAIL = 16  # pixels a side; near-duplicates are compared at this size
+NEAR = 1.5  # mean difference, of 255, under which two thumbnails show the same character
+
+U8 = NDArray[np.uint8]
+
+
+def check(folder: Path) -> list[str]:
+    """All faults of the data set in `folder`; empty when it can be used."""
+    try:
+        dataset = open_dataset(folder)
+    except DataError as error:
+        return [str(error)]
+    faults = list(_split_faults(dataset))
+    fronts: dict[str, U8] = {}
+    for name, entry in dataset.entries.items():
+        faults += _character_faults(dataset, name, entry, fronts)
+    faults += _duplicate_faults(dataset, fronts)
+    return faults
+
+
+def _split_faults(dataset: Dataset) -> Iterator[str]:
+    for first, second in combinations(SPLITS, 2):
+        for name in sorted(set(dataset.split[first]) & set(dataset.split[second])):
+            yield f"split.json: character {name} is in {first} and in {second}; remove it from one of them"
+    listed = [name for part in SPLITS for name in dataset.split[part]]
+    for name in sorted(set(listed) - set(dataset.entries)):
+        yield f"split.json: character {name} is not in manifest.json; remove it here or add its file"
+    for name in sorted(set(dataset.entries) - set(listed)):
+        yield f"split.json: character {name} is in no split; add it to one"
+    for file in sorted(dataset.folder.glob("characters/*.zip")):
+        if file.stem not in dataset.entries:
+            yield f"characters/{file.name}: not in manifest.json; delete the file or import the data again"
+
+
+def _character_faults(
+    dataset: Dataset, name: str, entry: CharacterEntry, fronts: dict[str, U8]
+) -> Iterator[str]:
+    path = dataset.folder / entry.file
+    if not path.exists():
+        yield f"{entry.file}: missing; {MAKE_AGAIN}"
+        return
+    if path.is_file():
+        content = path.read_bytes()
+        if len(content) != entry.bytes:
+            yield f"{entry.file}: {len(content)} bytes where the manifest says {entry.bytes}; {MAKE_AGAIN}"
+        elif hashlib.sha256(content).hexdigest() != entry.sha256:
+            yield f"{entry.file}: sha256 differs from the manifest's; {MAKE_AGAIN}"
+    try:
+        root = open_character(path)
+        description, frames = read_frames(root)
+        inside = {item.name for item in root.iterdir()}
+    except DataError as error:
+        yield str(error)
+        return
+    except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
+        yield f"{entry.file}: no readable frames.json ({error!r}); {MAKE_AGAIN}"
+        return
+    if description["name"] != name:
+        yield f"{entry.file}: frames.json names it {description['name']}, not {name}; rename one of them"
+    if len(frames) != entry.frames:
+        yield f"{entry.file}: {len(frames)} frames where the manifest says {entry.frames}; {MAKE_AGAIN}"
+    for extra in sorted(inside - {file for file, _ in frames} - {"frames.json"}):
+        yield f"{entry.file}: image {extra} has no joints in frames.json; describe it there or remove it"
+
+    images: list[U8] = []
+    for file, frame in frames:
+        where = f"{entry.file}/{file}"
+        try:
+            image = decode((root / file).read_bytes())
+        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            yield f"{where}: unreadable or truncated image ({error}); {MAKE_AGAIN}"
+        else:
+            images.append(image)
+            if image.shape[:2] != (dataset.image_size,) * 2:
+                height, width = image.shape[:2]
+                yield f"{where}: {width}×{height} px in data of {dataset.image_size} px; resize the image"
+            elif not image[..., 3].any():
+                yield f"{where}: no foreground, alpha is 0 everywhere; {MAKE_AGAIN}"
+        yield from _frame_faults(where, frame, dataset.image_size)
+    whole = len(images) == len(frames) and len({image.shape for image in images}) == 1
+    if whole and pixel_digest(np.stack(images)) != entry.pixels:
+        yield f"{entry.file}: decoded pixels differ from the manifest's; {MAKE_AGAIN}"
+    if whole:
+        front = next((i for i, (_, frame) in enumerate(frames) if frame.view == "front"), 0)
+        fronts[name] = _thumbnail(images[front])
+
+
+def _frame_faults(where: str, frame: FrameInfo, size: int) -> Iterator[str]:
+    joints = frame.keypoints
+    if frame.view is not None and frame.view not in VIEWS:
+        yield f"{where}: unknown view '{frame.view}'; use one of {', '.join(VIEWS)}"
+    if frame.clip is not None and frame.clip not in CLIPS:
+        yield f"{where}: unknown clip '{frame.clip}'; use one of {', '.join(CLIPS)}"
+    if joints.shape != (17, 3):
+        yield f"{where}: {len(joints)} joints where COCO has 17; write all, absent ones as 0, 0, 0"
+        return
+    if not np.isfinite(joints).all():
+        numbers = ", ".join(map(str, np.flatnonzero(~np.isfinite(joints).all(1))))
+        yield f"{where}: joint {numbers} is not a number; write absent joints as 0, 0, 0"
+        return
+    if not np.isin(joints[:, 2], (0, 1, 2)).all():
+        yield f"{where}: a visibility is none of 0, 1, 2; apply the detector's threshold when importing"
+        return
+    present = joints[:, 2] > 0
+    if not present.any():
+        yield f"{where}: no joint is present; remove the frame or detect its joints"
+    outside = present & ((joints[:, :2] < 0) | (joints[:, :2] > size)).any(1)
+    if outside.any():
+        numbers = ", ".join(map(str, np.flatnonzero(outside)))
+        yield f"{where}: joint {numbers} lies outside the {size} px frame; mark it absent (visibility 0)"
+
+
+def _thumbnail(image: U8) -> U8:
+    """`[16, 16, 3]` block means on white."""
+    height, width = image.shape[:2]
+    rows, columns = (np.arange(THUMBNAIL) * side // THUMBNAIL for side in (height, width))
+    white = on_white(image).astype(np.float64)
+    sums = np.add.reduceat(np.add.reduceat(white, rows, axis=0), columns, axis=1)
+    area = np.outer(np.diff(np.append(rows, height)), np.diff(np.append(columns, width)))
+    means: U8 = (sums / area[..., None]).astype(np.uint8)
+    return means
+
+
+def _duplicate_faults(dataset: Dataset, fronts: dict[str, U8]) -> Iterator[str]:
+    """Characters of different splits whose front views are the same picture."""
+    for first, second in combinations(SPLITS, 2):
+        others = sorted(set(dataset.split[second]) & set(fronts))
+        if not others:
+            continue
+        against = np.stack([fronts[name] for name in others]).astype(np.int16)
+        for name in sorted(set(dataset.split[first]) & set(fronts)):
+            distance = np.abs(against - fronts[name]).mean(axis=(1, 2, 3))
+            for index in np.flatnonzero(distance < NEAR):
+                if others[index] != name:
+                    yield (
+                        f"characters {name} ({first}) and {others[index]} ({second}) look the same; "
+                        "keep one of them, or put both into one split"
+                    )

@@ -1,0 +1,271 @@
+"""The packed memory map: all frames of a data set as one uint8 array, which training and evaluation read.
+
+<pack>/
+  pixels.npy      uint8 [N, H, W, 4]: RGB composited on white, alpha
+  keypoints.npy   float32 [N, 17, 3]
+  index.npy       int32 [N, 3]: character, view (VIEWS, -1 for dance), clip (CLIPS, -1 for basic views)
+  pack.json       names, split and tags by character, digests; written last
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from bench.data.layout import CLIPS, SPLITS, VIEWS, Dataset, on_white, pixel_digest
+from bench.data.make import make_dataset
+from bench.data.recipe import Recipe
+from bench.errors import DataError, UsageError
+from bench.files import read_json, write_json
+from bench.presets import DataSize
+
+SCHEMA = 1
+RESIDENT_SHARE = 0.3  # of a GPU's free memory that the pack may take to live there
+
+I64 = NDArray[np.int64]
+Indices = NDArray[np.integer[Any]] | list[int]
+
+
+def _ignore(done: int, total: int) -> None:
+    return
+
+
+@dataclass(frozen=True, eq=False)
+class Pack:
+    """An open pack. Frames of a character are contiguous; all indices count frames of the whole pack."""
+
+    folder: Path
+    digest: str  # of the data
+    pixel_digest: str  # of the decoded pixels they were packed from
+    image_size: int
+    names: tuple[str, ...]  # by character
+    splits: tuple[str, ...]  # by character
+    tags: tuple[dict[str, Any], ...]  # by character
+    pixels: NDArray[np.uint8]  # [N, H, W, 4], mapped
+    keypoints: NDArray[np.float32]  # [N, 17, 3]
+    character: NDArray[np.int32]  # [N]
+    view: NDArray[np.int8]  # [N], index into VIEWS or -1
+    clip: NDArray[np.int8]  # [N], index into CLIPS or -1
+    _resident: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.character)
+
+    @property
+    def rgb(self) -> NDArray[np.uint8]:
+        """`[N, H, W, 3]` on white."""
+        return self.pixels[..., :3]
+
+    @property
+    def alpha(self) -> NDArray[np.uint8]:
+        """`[N, H, W]`, the foreground."""
+        return self.pixels[..., 3]
+
+    def characters(self, split: str) -> I64:
+        """Indices of the characters of a split, in the order of their names."""
+        if split not in SPLITS:
+            raise UsageError(f"unknown split '{split}'. Known: {', '.join(SPLITS)}")
+        return np.flatnonzero(np.asarray(self.splits) == split)
+
+    def frames_of(self, character: int) -> I64:
+        """Indices of a character's frames, in order."""
+        first, end = np.searchsorted(self.character, [character, character + 1])
+        return np.arange(first, end)
+
+    def frames_in(self, split: str) -> I64:
+        """Indices of all frames of a split."""
+        return np.flatnonzero(np.isin(self.character, self.characters(split)))
+
+    def view_of(self, character: int, view: str) -> int:
+        """Index of a character's basic view; raises DataError where it has none."""
+        frames = self.frames_of(character)
+        found = frames[self.view[frames] == VIEWS.index(view)]
+        if not len(found):
+            raise DataError(
+                f"character {self.names[character]} has no {view} view; name one of its frames '{view}' "
+                "in the frame list and import the data again"
+            )
+        return int(found[0])
+
+    def images(self, indices: Indices, device: torch.device | str = "cpu") -> Tensor:
+        """`float32 [B, 3, H, W]` in [-1, 1]."""
+        chosen = self._gather(indices, torch.device(device))[..., :3]
+        return chosen.permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1)
+
+    def foreground(self, indices: Indices, device: torch.device | str = "cpu") -> Tensor:
+        """Alpha as `float32 [B, 1, H, W]` in [0, 1]."""
+        chosen = self._gather(indices, torch.device(device))[..., 3:]
+        return chosen.permute(0, 3, 1, 2).contiguous().float().div_(255)
+
+    def keypoints_of(self, indices: Indices, device: torch.device | str = "cpu") -> Tensor:
+        """`float32 [B, 17, 3]`, x and y in pixels."""
+        return torch.from_numpy(self.keypoints[np.asarray(indices)]).to(device)
+
+    def _gather(self, indices: Indices, device: torch.device) -> Tensor:
+        stored = self._stored(device)
+        rows = torch.as_tensor(np.asarray(indices, dtype=np.int64), device=stored.device)
+        return stored.index_select(0, rows).to(device)
+
+    def _stored(self, device: torch.device) -> Tensor:
+        """All pixels: on a GPU that has room for them, there; else mapped from the disk."""
+        key = f"{device.type}:{device.index or 0}"
+        if key not in self._resident:
+            stored = torch.from_numpy(self.pixels)
+            if device.type == "cuda" and stored.nbytes <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
+                stored = stored.to(device)
+            self._resident[key] = stored
+        return self._resident[key]
+
+
+def open_pack(folder: Path) -> Pack:
+    """Open a pack; raises DataError where there is none or it is not whole."""
+    try:
+        description = read_json(folder / "pack.json")
+        if description["schema"] != SCHEMA:
+            raise DataError(f"{folder.name}: pack of another version; delete the folder and make it again")
+        # copy-on-write: torch wants writable memory, and nothing may ever change the file
+        pixels = np.load(folder / "pixels.npy", mmap_mode="c")
+        keypoints, index = np.load(folder / "keypoints.npy"), np.load(folder / "index.npy")
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(
+            f"{folder.name}: not a whole pack ({error}); delete the folder and make it again"
+        ) from error
+    if not len(pixels) == len(keypoints) == len(index):
+        raise DataError(f"{folder.name}: arrays of different length; delete the folder and make it again")
+    return Pack(
+        folder=folder,
+        digest=description["digest"],
+        pixel_digest=description["pixel_digest"],
+        image_size=description["image_size"],
+        names=tuple(description["names"]),
+        splits=tuple(description["splits"]),
+        tags=tuple(description["tags"]),
+        pixels=pixels,
+        keypoints=keypoints,
+        character=index[:, 0],
+        view=index[:, 1].astype(np.int8),
+        clip=index[:, 2].astype(np.int8),
+    )
+
+
+def _fitted(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """RGB on white and alpha, `[n, size, size, 4]`, area-averaged when the size differs."""
+    packed = np.concatenate([on_white(images), images[..., 3:]], axis=-1)
+    if images.shape[1:3] == (size, size):
+        return packed
+    # each channel by itself: the colours are already on white and must not be weighted by alpha again
+    resized = [
+        [
+            np.asarray(Image.fromarray(frame[..., c]).resize((size, size), Image.Resampling.BOX))
+            for c in range(4)
+        ]
+        for frame in packed
+    ]
+    return np.stack([np.stack(channels, axis=-1) for channels in resized])
+
+
+def build_pack(
+    dataset: Dataset,
+    folder: Path,
+    image_size: int | None = None,
+    on_progress: Callable[[int, int], None] = _ignore,
+) -> Pack:
+    """Pack `dataset` into `folder` (made beside it and renamed into place) and open it.
+
+    With an `image_size` other than the data's, frames are resized and keypoints scaled with them.
+    Raises DataError when a character cannot be read, is not square, or is not the one the manifest names.
+    """
+    size = image_size or dataset.image_size
+    part = {name: split for split, members in dataset.split.items() for name in members}
+    names = [name for split in SPLITS for name in sorted(dataset.split[split])]
+    total = sum(dataset.entries[name].frames for name in names)
+    building = folder.with_name(folder.name + ".building")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(folder.name + ".lock")):
+        if (folder / "pack.json").exists():
+            return open_pack(folder)
+        shutil.rmtree(building, ignore_errors=True)  # left by a killed call
+        building.mkdir()
+        pixels = np.lib.format.open_memmap(
+            building / "pixels.npy", mode="w+", dtype=np.uint8, shape=(total, size, size, 4)
+        )
+        keypoints = np.zeros((total, 17, 3), np.float32)
+        index = np.full((total, 3), -1, np.int32)
+        tags: list[dict[str, Any]] = []
+        at = 0
+        for number, name in enumerate(names):
+            character = dataset.read(name)
+            if pixel_digest(character.images) != dataset.entries[name].pixels:
+                raise DataError(f"{name}: not the pixels its manifest names; run `bench data check`")
+            height, width = character.images.shape[1:3]
+            if height != width:
+                raise DataError(
+                    f"{name}: frames are {width}×{height} px; pad them to squares and import again"
+                )
+            frames = slice(at, at + len(character.frames))
+            pixels[frames] = _fitted(character.images, size)
+            for row, frame in enumerate(character.frames, start=at):
+                keypoints[row] = frame.keypoints * np.asarray([size / width, size / width, 1], np.float32)
+                index[row] = (
+                    number,
+                    VIEWS.index(frame.view) if frame.view else -1,
+                    CLIPS.index(frame.clip) if frame.clip else -1,
+                )
+            tags.append(dict(character.tags))
+            at = frames.stop
+            on_progress(number + 1, len(names))
+        pixels.flush()
+        del pixels
+        np.save(building / "keypoints.npy", keypoints)
+        np.save(building / "index.npy", index)
+        write_json(
+            building / "pack.json",
+            {
+                "schema": SCHEMA,
+                "digest": dataset.digest,
+                "pixel_digest": dataset.pixel_digest,
+                "image_size": size,
+                "names": names,
+                "splits": [part[name] for name in names],
+                "tags": tags,
+            },
+        )
+        building.replace(folder)
+    return open_pack(folder)
+
+
+def pack_of(
+    dataset: Dataset,
+    store_root: Path,
+    image_size: int | None = None,
+    on_progress: Callable[[int, int], None] = _ignore,
+) -> Pack:
+    """The pack of a data set in the store, built when it is not there yet."""
+    folder = store_root / "packs" / f"{dataset.digest[:12]}-{image_size or dataset.image_size}"
+    if (folder / "pack.json").exists():
+        return open_pack(folder)
+    return build_pack(dataset, folder, image_size, on_progress)
+
+
+def procedural_pack(
+    data_size: DataSize,
+    store_root: Path,
+    workers: int | None = None,
+    on_progress: Callable[[int, int], None] = _ignore,
+) -> Pack:
+    """The open pack of a preset's procedural data: renders and packs whatever is missing in the store."""
+    recipe = Recipe.of(data_size)
+    folder = store_root / "packs" / f"{recipe.digest[:12]}-{recipe.image_size}"
+    if (folder / "pack.json").exists():
+        return open_pack(folder)
+    return pack_of(make_dataset(recipe, store_root / "data", workers, on_progress), store_root)

@@ -1,0 +1,144 @@
+"""Running the cells of a table and writing what people see: table files, grids, curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.data.pack import Pack
+from bench.errors import NonFiniteLoss
+from bench.files import read_json
+from bench.generate import all_test_pairs, to_uint8
+from bench.presets import preset
+from bench.records import Record
+from bench.run import Workplace, data_pack, read_log, run_cell, stages
+from bench.spec import Cell
+from bench.tables import Table, table1
+
+if TYPE_CHECKING:
+    from bench.figures import GridRow
+
+GRID_CHARACTERS = 6
+
+
+def run_cells(cells: Sequence[Cell], place: Workplace) -> list[Record]:
+    """Records of all cells, in order. A cell whose training diverges is said aloud and left out."""
+    records = []
+    for number, cell in enumerate(cells):
+        place.report.line(f"[{number + 1}/{len(cells)}] {cell.title} {cell.variant}".rstrip())
+        try:
+            records.append(run_cell(cell, place))
+        except NonFiniteLoss as error:
+            place.report.line(f"SKIPPED: {error}")
+    return records
+
+
+def publish_table1(cells: Sequence[Cell], place: Workplace) -> Table:
+    """Do every cell of Table 1, then write the table and its figures under `results/<preset>/`."""
+    records = run_cells(cells, place)
+    table = table1(records)
+    folder = place.results / cells[0].preset
+    table.write(folder / "table1")
+    with place.report.task("figures") as task:
+        drawn = [cell for cell in cells if cell.method != "truth"]
+        titles = {cell: record.title for cell, record in zip(cells, records, strict=False)}
+        _figures(drawn, records, titles, place, folder / "figures")
+        task.update(1, 1)
+    return table
+
+
+def _figures(
+    cells: Sequence[Cell],
+    records: Sequence[Record],
+    titles: dict[Cell, str],
+    place: Workplace,
+    folder: Path,
+) -> None:
+    from bench.figures import comparison_grid, training_curves, tuning_curve
+
+    pack = data_pack(preset(cells[0].preset), place)
+    folder.mkdir(parents=True, exist_ok=True)
+    comparison_grid(grid_rows(cells, titles, pack, place), folder / "table1")
+    logs = {}
+    for cell in cells:
+        found = stages(cell, place)
+        if found.train is not None:
+            logs[titles[cell]] = read_log(found.train)
+    training_curves(logs, folder / "training")
+    for record in records:
+        if record.finetune and record.finetune.get("curve"):
+            tuning_curve(record, folder / f"tuning-{record.cell['variant'] or 'plain'}")
+
+
+def grid_rows(
+    cells: Sequence[Cell], titles: dict[Cell, str], pack: Pack, place: Workplace
+) -> list[GridRow]:
+    """One row a character, spread over the test set; the target is another frame of clip A each time."""
+    from bench.figures import GridRow
+    from methods.pose import stick_figure
+
+    everyone = list(all_test_pairs(pack))
+    chosen = sorted({round(i) for i in np.linspace(0, len(everyone) - 1, min(GRID_CHARACTERS, len(everyone)))})
+    pictures: dict[str, tuple[Any, dict[int, int]]] = {}
+    for cell in cells:
+        folder = stages(cell, place).generate.folder
+        where = {frame: i for i, frame in enumerate(read_json(folder / "frames.json"))}
+        pictures[titles[cell]] = (np.load(folder / "images.npy", mmap_mode="r"), where)
+    rows = []
+    for number, index in enumerate(chosen):
+        pairs = everyone[index]
+        target = int(pairs.fid_targets[(3 * number + 1) % len(pairs.fid_targets)])
+        pose = stick_figure(pack.keypoints_of([target]), pack.image_size)
+        rows.append(
+            GridRow(
+                source=np.asarray(pack.rgb[pairs.source]),
+                target_pose=to_uint8(pose)[0],
+                outputs={
+                    title: np.asarray(images[where[target]]) for title, (images, where) in pictures.items()
+                },
+                truth=np.asarray(pack.rgb[target]),
+            )
+        )
+    return rows
+
+
+def print_records(records: Sequence[Record]) -> None:
+    """Scores of a few cells as a terminal table."""
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    shown = RichTable(title=f"{records[0].cell['preset']}, seed {records[0].cell['seed']}")
+    names = {
+        "fid": f"FID↓ {records[0].features['name']}",
+        "kid": "KID↓",
+        "ssim": "SSIM↑",
+        "ssim_foreground": "fg-SSIM↑",
+        "l1_foreground": "fg-L1↓",
+        "l1_background": "bg-L1↓",
+    }
+    shown.add_column("")
+    for name in names.values():
+        shown.add_column(name, justify="right")
+    shown.add_column("fine-tuning")
+    for record in records:
+        values = []
+        for name in names:
+            metric = record.metrics[name]
+            if "mean" in metric:
+                half = (metric["high"] - metric["low"]) / 2
+                values.append(f"{metric['mean']:.3f} ±{half:.3f}")
+            else:
+                values.append(f"{metric['value']:.3f}")
+        schedule = record.finetune
+        tuned = f"lr {schedule['lr']:g} × {schedule['passes']}" if schedule else "none"
+        shown.add_row(record.title, *values, tuned)
+    console = Console()
+    console.print(shown)
+    for record in records:
+        for note in record.notes:
+            console.print(f"{record.title}: {note}", highlight=False)
+
+

@@ -1,0 +1,109 @@
+"""The score stage: stored images in, numbers out. Pure functions of images, truth and the extractor."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.pack import Pack
+from bench.files import read_json, write_bytes
+from bench.generate import all_test_pairs
+from bench.metrics.bootstrap import interval
+from bench.metrics.features import Extractor
+from bench.metrics.frechet import frechet_distance
+from bench.metrics.kid import kernel_distance
+from bench.metrics.pixel import l1_scores
+from bench.metrics.ssim import ssim_scores
+from bench.progress import Task
+
+PER_IMAGE = ("ssim", "ssim_foreground", "l1_foreground", "l1_background")
+
+
+def image_scores(
+    images: NDArray[np.uint8], truth: NDArray[np.uint8], alpha: NDArray[np.uint8]
+) -> dict[str, NDArray[np.float64]]:
+    """Every per-image score: arrays [N] by name."""
+    similarity, error = ssim_scores(images, truth, alpha), l1_scores(images, truth, alpha)
+    return {
+        "ssim": similarity.full,
+        "ssim_foreground": similarity.foreground,
+        "l1_foreground": error.foreground,
+        "l1_background": error.background,
+    }
+
+
+def reference_features(pack: Pack, extractor: Extractor, store: Path) -> NDArray[np.float64]:
+    """Features of the reference frames (the other clip of the test characters), computed once and kept."""
+    frames = np.concatenate([pairs.fid_reference for pairs in all_test_pairs(pack)])
+    images = pack.rgb[frames]
+    key = hashlib.sha256(images.tobytes() + extractor.sha256.encode()).hexdigest()[:16]
+    path = store / "features" / f"{extractor.name}-{key}.npy"
+    if path.exists():
+        return np.asarray(np.load(path), dtype=np.float64)
+    features = np.asarray(extractor(images), dtype=np.float64)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{hashlib.sha256(str(time.time()).encode()).hexdigest()[:8]}")
+    with temporary.open("wb") as file:
+        np.save(file, features)
+    temporary.replace(path)
+    return features
+
+
+def score(
+    images_folder: Path, pack: Pack, folder: Path, extractor: Extractor, store: Path, task: Task
+) -> dict[str, Any]:
+    """Score the images of a generate stage; writes per-image scores as CSV and returns the metrics."""
+    started = time.perf_counter()
+    images = np.load(images_folder / "images.npy", mmap_mode="r")
+    frames = np.asarray(read_json(images_folder / "frames.json"))
+    owners = np.asarray(pack.character)[frames]
+    columns: dict[str, list[NDArray[np.float64]]] = {name: [] for name in PER_IMAGE}
+    for number, owner in enumerate(np.unique(owners)):
+        mine = frames[owners == owner]
+        found = image_scores(np.asarray(images[owners == owner]), pack.rgb[mine], pack.alpha[mine])
+        for name in PER_IMAGE:
+            columns[name].append(found[name])
+        task.update(number + 1, len(np.unique(owners)) + 1, "SSIM, L1")
+    order = np.concatenate([np.flatnonzero(owners == owner) for owner in np.unique(owners)])
+    scores = {name: np.concatenate(values)[np.argsort(order)] for name, values in columns.items()}
+    metrics: dict[str, Any] = {}
+    for name in PER_IMAGE:
+        span = interval(scores[name], owners)
+        metrics[name] = {"mean": span.mean, "low": span.low, "high": span.high}
+
+    fid_frames = np.concatenate([pairs.fid_targets for pairs in all_test_pairs(pack)])
+    generated = np.asarray(images[np.isin(frames, fid_frames)])
+    real = reference_features(pack, extractor, store)
+    fake = np.asarray(extractor(generated), dtype=np.float64)
+    metrics["fid"] = {"value": frechet_distance(fake, real)}
+    kernel = kernel_distance(fake, real)
+    metrics["kid"] = {"value": kernel.value, "std": kernel.std}
+    task.update(1, 1, "FID, KID")
+
+    header = ["character", "frame", *PER_IMAGE]
+    rows = [
+        ",".join([pack.names[owners[i]], str(frames[i]), *(f"{scores[name][i]:.6f}" for name in PER_IMAGE)])
+        for i in range(len(frames))
+    ]
+    write_bytes(folder / "images.csv", ("\n".join([",".join(header), *rows]) + "\n").encode())
+    return {
+        "metrics": metrics,
+        "features": {
+            "name": extractor.name,
+            "sha256": extractor.sha256,
+            "dim": int(fake.shape[1]),
+            "n": len(fake),
+        },
+        "per_character": {
+            pack.names[owner]: {name: float(scores[name][owners == owner].mean()) for name in PER_IMAGE}
+            for owner in np.unique(owners)
+        },
+        "images": len(frames),
+        "characters": len(np.unique(owners)),
+        "seconds": time.perf_counter() - started,
+    }

@@ -1,0 +1,104 @@
+"""A hash of the code that determines a result, so that a result made by other code is named as stale.
+
+Comments, docstrings and layout do not count: editing them keeps every stored result valid.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import io
+import tokenize
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+METHOD_PACKAGES = ("methods", "ours", "baselines")
+
+
+def _code_tokens(text: str) -> str:
+    """The program text without comments, docstrings and layout."""
+    kept: list[str] = []
+    at_statement_start = True
+    pending: str | None = None  # a string that is a whole statement so far
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in (tokenize.COMMENT, tokenize.NL):
+            continue
+        if pending is not None and token.type != tokenize.NEWLINE:
+            kept.append(pending)
+        if pending is not None:
+            pending = None
+            if token.type == tokenize.NEWLINE:
+                at_statement_start = True
+                continue
+        if token.type == tokenize.STRING and at_statement_start:
+            pending, at_statement_start = token.string, False
+        elif token.type in (tokenize.INDENT, tokenize.DEDENT):
+            kept.append("{" if token.type == tokenize.INDENT else "}")
+        elif token.type == tokenize.NEWLINE:
+            kept.append(";")
+            at_statement_start = True
+        else:
+            kept.append(token.string)
+            at_statement_start = False
+    return " ".join(kept)
+
+
+def _module_file(module: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        return None
+    if spec is None or spec.origin in (None, "built-in", "frozen"):
+        return None
+    return Path(str(spec.origin))
+
+
+@cache
+def _imports(file: Path) -> frozenset[str]:
+    """Dotted names a file imports, both `a.b` and `a.b.c` for `from a.b import c`."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(names)
+
+
+def method_modules(module: str) -> list[str]:
+    """`module` and every module of its own package or of `methods` that it imports, directly or not.
+
+    Package `__init__` files do not count: listing one more method there changes no result.
+    """
+    own = module.split(".")[0]
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name.split(".")[0] not in {own, *METHOD_PACKAGES}:
+            continue
+        file = _module_file(name)
+        if file is None or (file.name == "__init__.py" and name != module):
+            continue
+        seen.add(name)
+        waiting.extend(_imports(file))
+    return sorted(seen)
+
+
+@cache
+def _file_hash(file: Path) -> str:
+    return hashlib.sha256(_code_tokens(file.read_text(encoding="utf-8")).encode()).hexdigest()
+
+
+def source_hash(modules: Iterable[str]) -> str:
+    """One hash over the code of the named modules."""
+    digest = hashlib.sha256()
+    for module in sorted(modules):
+        file = _module_file(module)
+        if file is None:
+            raise ModuleNotFoundError(f"no source for module {module}")
+        digest.update(f"{module}:{_file_hash(file)}\n".encode())
+    return digest.hexdigest()[:16]

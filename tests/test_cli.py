@@ -1,0 +1,67 @@
+"""The command line: quick help, and errors that end in one line, a fix and a documented exit code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def bench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    root = Path(__file__).parent.parent
+    program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from bench.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, str(root), *arguments], capture_output=True, text=True, cwd=cwd
+    )
+
+
+def test_help_imports_no_torch_and_lists_the_commands() -> None:
+    program = "import sys; from bench import cli; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+    done = bench("--help")
+    assert done.returncode == 0
+    for command in ("table1", "run", "ablate", "sweep", "methods", "inspect", "plan", "store", "data"):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("run", "--method", "pant"), 2, "did you mean 'patn'?"),
+        (("run", "--method", "ours", "--preset", "quik"), 2, "did you mean 'quick'?"),
+        (("run", "--method", "ours", "--shots", "0"), 2, "--shots must be at least 1"),
+        (("run", "--method", "ours", "--variant", "mls"), 2, "did you mean 'msl'?"),
+        (("run", "--method", "pix2pix", "--msl"), 2, "no variant 'msl'"),
+        (("run", "--method", "ours", "--adapt", "lr=x"), 2, "lr=0.01,passes=5"),
+        (("run", "--method", "ours", "--data", "nowhere"), 2, "no such folder"),
+        (("run", "--method", "no_such_module:Class", "--preset", "smoke"), 2, "cannot import"),
+        (("run", "--method", "ours", "--device", "cuda", "--preset", "smoke"), 6, "use --device cpu"),
+        (("sweep", "--shots", "1,x"), 2, "whole numbers"),
+        (("plan", "table9"), 2, "unknown table 'table9'"),
+        (("data", "check", "nowhere"), 2, "no such folder"),
+    ],
+)
+def test_wrong_input_ends_in_one_line_that_names_the_fix(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    import torch
+
+    if "cuda" in arguments and torch.cuda.is_available():
+        pytest.skip("this machine has the GPU that the test asks for in vain")
+    done = bench(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, "one line, no traceback"
+    assert not any(tmp_path.iterdir()), "nothing is left behind"
+
+
+def test_methods_are_listed_with_their_papers() -> None:
+    done = bench("methods", "--json")
+    assert done.returncode == 0
+    assert [row["name"] for row in json.loads(done.stdout)] == ["ours", "pix2pix", "pg2", "patn", "xinggan"]
+
+
+def test_an_empty_store_is_listed_as_empty(tmp_path: Path) -> None:
+    done = bench("store", "ls", "--store", str(tmp_path / "none"))
+    assert done.returncode == 0 and "0 stages" in done.stdout
