@@ -115,9 +115,7 @@ def perceptual_nets(names: Iterable[str], device: torch.device) -> PerceptualNet
 
     nets = {}
     for name in names:
-        loaded = weights.load(name)
-        net = VGGFeatures(name, loaded.state_dict, normalised=loaded.source == "registry" and name == "vgg19")
-        nets[name] = net.to(device).eval()
+        nets[name] = VGGFeatures(name, weights.load(name).state_dict).to(device).eval()
     return nets
 
 

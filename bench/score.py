@@ -17,8 +17,8 @@ from bench.metrics.bootstrap import interval
 from bench.metrics.features import Extractor
 from bench.metrics.frechet import frechet_distance
 from bench.metrics.kid import kernel_distance
-from bench.metrics.pixel import l1_scores
-from bench.metrics.ssim import ssim_scores
+from bench.metrics.pixel import l1
+from bench.metrics.ssim import ssim
 from bench.progress import Task
 
 PER_IMAGE = ("ssim", "ssim_foreground", "l1_foreground", "l1_background")
@@ -28,7 +28,7 @@ def image_scores(
     images: NDArray[np.uint8], truth: NDArray[np.uint8], alpha: NDArray[np.uint8]
 ) -> dict[str, NDArray[np.float64]]:
     """Every per-image score: arrays [N] by name."""
-    similarity, error = ssim_scores(images, truth, alpha), l1_scores(images, truth, alpha)
+    similarity, error = ssim(images, truth, alpha), l1(images, truth, alpha)
     return {
         "ssim": similarity.full,
         "ssim_foreground": similarity.foreground,
@@ -74,7 +74,13 @@ def score(
     metrics: dict[str, Any] = {}
     for name in PER_IMAGE:
         span = interval(scores[name], owners)
-        metrics[name] = {"mean": span.mean, "low": span.low, "high": span.high}
+        # one character has no spread between characters: no interval, rather than a NaN in a record
+        bounded = np.isfinite(span.low)
+        metrics[name] = {
+            "mean": span.mean,
+            "low": span.low if bounded else None,
+            "high": span.high if bounded else None,
+        }
 
     fid_frames = np.concatenate([pairs.fid_targets for pairs in all_test_pairs(pack)])
     generated = np.asarray(images[np.isin(frames, fid_frames)])
@@ -82,7 +88,7 @@ def score(
     fake = np.asarray(extractor(generated), dtype=np.float64)
     metrics["fid"] = {"value": frechet_distance(fake, real)}
     kernel = kernel_distance(fake, real)
-    metrics["kid"] = {"value": kernel.value, "std": kernel.std}
+    metrics["kid"] = {"value": kernel.value, "error": kernel.error}
     task.update(1, 1, "FID, KID")
 
     header = ["character", "frame", *PER_IMAGE]

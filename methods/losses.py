@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 GANLoss = Literal["bce", "lsgan"]
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """float32 for anything shorter (autocast's bfloat16); float64 stays, for numerical tests."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def gan_loss(logits: Tensor, real: bool, kind: GANLoss = "bce") -> Tensor:
@@ -18,7 +24,7 @@ def gan_loss(logits: Tensor, real: bool, kind: GANLoss = "bce") -> Tensor:
     "bce" is binary cross-entropy with logits (vanilla GAN; with real=True for a generator, the non-saturating
     loss); "lsgan" is the squared distance to the label (Mao et al. 2017).
     """
-    logits = logits.float()
+    logits = full_precision(logits)
     if kind == "bce":
         return softplus(-logits if real else logits).mean()
     if kind == "lsgan":

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from bench.data.check import check
@@ -19,6 +23,7 @@ from bench.data.layout import (
     VIEWS,
     CharacterFrames,
     FrameInfo,
+    decode,
     on_white,
     open_dataset,
     pixel_digest,
@@ -26,11 +31,11 @@ from bench.data.layout import (
     write_character,
 )
 from bench.data.make import make_dataset
-from bench.data.pack import Pack, build_pack, open_pack, pack_of
-from bench.data.recipe import Recipe, character_name, clip_times
+from bench.data.pack import Pack, build_pack, open_pack, pack_of, procedural_pack
+from bench.data.recipe import Recipe, character_name, clip_times, render_character
 from bench.data.show import contact_sheet, foreground_height
 from bench.errors import DataError, UsageError
-from bench.presets import PRESETS
+from bench.presets import PRESETS, DataSize
 
 RECIPE = Recipe(32, train=4, validation=1, test=2, frames=8, generator_version="made in a test")
 
@@ -224,6 +229,30 @@ def test_check_finds_a_flipped_byte_in_an_image(dataset: Path) -> None:
     assert any(".webp" in fault for fault in faults)
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(st.data())
+def test_check_survives_any_damage(dataset: Path, data: st.DataObject) -> None:
+    path = dataset / "characters" / "c0000001.zip"
+    whole = path.read_bytes()
+    content = bytearray(whole)
+    at = data.draw(st.integers(0, len(whole) - 8))
+    content[at : at + 8] = data.draw(
+        st.binary(min_size=8, max_size=8).filter(lambda b: b != whole[at : at + 8])
+    )
+    path.write_bytes(content)
+    try:
+        assert check(dataset)
+    finally:
+        path.write_bytes(whole)
+
+
+def test_a_picture_of_a_million_columns_is_refused_before_it_is_decoded() -> None:
+    header = struct.pack(">IIBBBBB", 1_000_000, 8, 8, 6, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    with pytest.raises(ValueError, match="larger than"):
+        decode(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT")
+
+
 def test_check_finds_missing_and_stray_files(dataset: Path) -> None:
     (dataset / "characters" / "c0000000.zip").rename(dataset / "characters" / "stray.zip")
     faults = check(dataset)
@@ -353,3 +382,29 @@ def test_a_contact_sheet_shows_frames_above_stick_figures(pack: Pack, tmp_path: 
 
 def test_foreground_height_is_a_fraction_of_the_frame(pack: Pack) -> None:
     assert foreground_height(pack, pack.frames_in("test")) == pytest.approx(24 / 32)
+
+
+TINY = DataSize(48, train=1, validation=1, test=1, frames=8)
+
+
+def test_the_renderer_makes_the_characters_of_a_preset(tmp_path: Path) -> None:
+    pack = procedural_pack(TINY, tmp_path, workers=1)
+    assert check(tmp_path / "data" / pack.digest[:12]) == []
+    assert [len(pack.frames_of(character)) for character in range(3)] == [8, 8, 8]
+    assert foreground_height(pack, pack.view_of(0, "front") + np.arange(4)).min() > 0.7
+    for character in range(3):
+        front, back, left, right = (pack.keypoints[pack.view_of(character, view)] for view in VIEWS)
+        # joint 5 is the left shoulder, 6 the right: seen from the front, its left is on our right
+        assert front[5, 0] > front[6, 0] and back[5, 0] < back[6, 0]
+        assert back[0, 2] == 0 and front[0, 2] == 2  # no nose from behind
+        assert left[3, 2] > 0 and left[4, 2] == 0  # its left side shows the left ear
+        assert right[3, 2] == 0 and right[4, 2] > 0
+    again = procedural_pack(TINY, tmp_path, workers=1, on_progress=lambda *at: pytest.fail("made again"))
+    assert again.pixel_digest == pack.pixel_digest
+
+
+def test_a_character_is_a_pure_function_of_its_seed() -> None:
+    recipe = Recipe.of(TINY)
+    first, again, other = (render_character(recipe, seed) for seed in (5, 5, 6))
+    assert pixel_digest(first.images) == pixel_digest(again.images) != pixel_digest(other.images)
+    assert json.dumps(first.tags) == json.dumps(again.tags)

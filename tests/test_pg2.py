@@ -143,11 +143,11 @@ def test_each_stage_updates_only_its_own_networks() -> None:
 def test_both_stages_learn_one_pair_by_heart() -> None:
     method, batch = a_method(batch=1, lr=2e-3), pairs(1)
     untrained = train(method, 1, 1, batch)
-    coarse = train(method, 1, 60, batch)
+    coarse = train(method, 1, 40, batch)
     assert set(coarse) == {"g_l1"}
-    assert coarse["g_l1"] < 0.5 * untrained["g_l1"]
+    assert coarse["g_l1"] < 0.6 * untrained["g_l1"]
     unrefined = train(method, 2, 1, batch)
-    refined = train(method, 2, 40, batch)
+    refined = train(method, 2, 60, batch)
     assert set(refined) == {"g_l1", "g_gan", "d_real", "d_fake", "d_source"}
     assert all(value.ndim == 0 and not value.requires_grad for value in refined.values())
     assert refined["g_l1"] < 0.8 * unrefined["g_l1"]

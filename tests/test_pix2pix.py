@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from baselines.pix2pix import Discriminator, Generator, Pix2Pix
 from methods.count import count
 from methods.interface import Budget, FineTune, Method, PairBatch, Probe, Progress, Setup, Support
+from methods.losses import gan_loss
 from methods.norm import GroupedBatchNorm, SampleNorm
 
 SIZE = 32
@@ -70,6 +74,35 @@ def test_networks_have_the_published_size(
     assert (counted.parameters, counted.macs, counted.output_shape) == (parameters, macs, output)
 
 
+def test_attention_costs_the_same_however_it_is_spelled() -> None:
+    class Attention(torch.nn.Module):
+        def __init__(self, spelling: str) -> None:
+            super().__init__()
+            self.spelling = spelling
+
+        def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            if self.spelling == "sdpa":
+                return scaled_dot_product_attention(q, k, v)
+            if self.spelling == "einsum":
+                return torch.einsum("bqk,bkd->bqd", torch.einsum("bqd,bkd->bqk", q, k).softmax(2), v)
+            return torch.matmul(torch.matmul(q, k.mT).softmax(2), v)
+
+    tokens = (torch.zeros(1, 10, 8), torch.zeros(1, 20, 8), torch.zeros(1, 20, 8))
+    for spelling in ("sdpa", "einsum", "matmul"):
+        assert count(Probe("", Attention(spelling), tokens)).macs == 2 * 10 * 20 * 8
+    assert count(Probe("", torch.nn.Linear(8, 5), tokens[:1])).macs == 10 * 8 * 5
+
+
+def test_gan_losses_at_an_undecided_discriminator() -> None:
+    logits = torch.zeros(2, 1, 3, 3, dtype=torch.bfloat16)
+    assert gan_loss(logits, real=True).item() == pytest.approx(math.log(2))
+    assert gan_loss(logits + 2, real=True).item() == pytest.approx(math.log1p(math.exp(-2)))
+    assert gan_loss(logits + 2, real=False).item() == pytest.approx(math.log1p(math.exp(2)))
+    assert gan_loss(logits, real=True, kind="lsgan").item() == 1
+    assert gan_loss(logits + 2, real=False, kind="lsgan").item() == 4
+    assert gan_loss(logits, real=True).dtype == torch.float32
+
+
 def test_counting_leaves_the_network_as_it_was() -> None:
     method = a_method()
     before = copy.deepcopy(method.state_dict())
@@ -118,7 +151,7 @@ def test_it_learns_one_pair_by_heart() -> None:
     assert last["g_l1"] < 0.5 * first["g_l1"]
 
 
-def test_a_restored_state_makes_the_identical_next_step(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_restored_state_makes_the_identical_next_step(tmp_path: Path) -> None:
     method, batch = a_method(), pairs()
     train(method, 2, batch)
     torch.save(method.state_dict(), tmp_path / "state.pt")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from bench.data.layout import (
     CLIPS,
     SPLITS,
+    UNREADABLE,
     VIEWS,
     CharacterEntry,
     Dataset,
@@ -82,7 +82,7 @@ def _character_faults(
     except DataError as error:
         yield str(error)
         return
-    except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         yield f"{entry.file}: no readable frames.json ({error!r}); {MAKE_AGAIN}"
         return
     if description["name"] != name:
@@ -97,7 +97,7 @@ def _character_faults(
         where = f"{entry.file}/{file}"
         try:
             image = decode((root / file).read_bytes())
-        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             yield f"{where}: unreadable or truncated image ({error}); {MAKE_AGAIN}"
         else:
             images.append(image)

@@ -15,7 +15,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +35,20 @@ SCHEMA = 1
 SPLITS = ("train", "validation", "test")
 VIEWS = ("front", "back", "left", "right")
 CLIPS = ("A", "B")
+# what zipfile, json and Pillow raise on broken or hostile files
+UNREADABLE = (
+    KeyError,
+    TypeError,
+    ValueError,
+    OSError,
+    EOFError,
+    SyntaxError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    Image.DecompressionBombError,
+)
 LARGEST_SIDE = 8192  # pixels; refuses decompression bombs before they are decoded
 COCO_JOINTS = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
@@ -167,14 +183,14 @@ def open_character(path: Path) -> Path | zipfile.Path:
         return path
     try:
         return zipfile.Path(path) / path.stem
-    except (OSError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise DataError(
             f"{path.name}: unreadable archive ({error}); delete the file and make it again"
         ) from error
 
 
 def decode(content: bytes) -> U8:
-    """An RGBA image `[H, W, 4]` from WebP or PNG bytes; raises ValueError or OSError."""
+    """An RGBA image `[H, W, 4]` from WebP or PNG bytes; raises one of UNREADABLE."""
     with Image.open(io.BytesIO(content)) as image:
         if max(image.size) > LARGEST_SIDE:
             raise ValueError(f"{image.width}×{image.height} px is larger than {LARGEST_SIDE}")
@@ -184,7 +200,7 @@ def decode(content: bytes) -> U8:
 
 
 def read_frames(root: Path | zipfile.Path) -> tuple[dict[str, Any], list[tuple[str, FrameInfo]]]:
-    """An open character's description and its (file, frame) list; raises KeyError, ValueError or OSError."""
+    """An open character's description and its (file, frame) list; raises one of UNREADABLE."""
     description: dict[str, Any] = json.loads((root / "frames.json").read_text(encoding="utf-8"))
     frames = []
     for frame in description["frames"]:
@@ -199,7 +215,7 @@ def read_character(path: Path) -> CharacterFrames:
     try:
         description, frames = read_frames(root)
         images = np.stack([decode((root / file).read_bytes()) for file, _ in frames])
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise DataError(
             f"{path.name}: unreadable ({error}); run `bench data check` for every fault, or delete the file "
             "and make it again"

@@ -1,8 +1,8 @@
 """Uncertainty of a mean over images: the bootstrap over characters.
 
-Images of one character are alike, so the characters are the independent units: they are drawn with replacement,
-each with all of its images (the cluster bootstrap; Davison & Hinkley 1997, §3.8). With few characters the
-interval is too narrow rather than too wide.
+Images of one character are alike, so the characters are the independent units: they are drawn with
+replacement, each with all of its images (the cluster bootstrap; Davison & Hinkley 1997, §3.8). With few
+characters the interval is too narrow rather than too wide.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over images and its 95 % percentile interval; the bounds are NaN where there is one character."""
+    """A mean over images and its 95 % percentile interval; the bounds are NaN for a single character."""
 
     mean: float
     low: float
@@ -35,8 +35,8 @@ def interval(
     """The mean of per-image values [N] with its interval; `characters[i]` is whose image i is.
 
     The draw depends on `seed` and the number of characters alone. Characters are numbered in sorted order, so
-    the order of the images does not matter. Raises ValueError for no values, unequal lengths or values that are
-    not finite.
+    the order of the images does not matter. Raises ValueError for no values, unequal lengths or values that
+    are not finite.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) == 0 or len(values) != len(characters):

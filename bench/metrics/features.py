@@ -24,7 +24,7 @@ from bench.errors import unknown
 Images = NDArray[np.uint8]  # [N, H, W, 3]
 Features = NDArray[np.float32]  # [N, d]
 
-BATCH = 8  # larger batches gain nothing on a CPU and move nothing but memory
+BATCH = 8  # on a CPU larger batches gain nothing and cost memory
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ EXTRACTORS = ("danbooru-resnet50", "danbooru-resnet34", "danbooru-resnet18", "in
 class Extractor:
     """Maps images to features: `Extractor("inception")(images)` is float32 [N, d].
 
-    The features of an image depend on that image alone (up to float32 rounding of the batched convolutions), and
-    an image that occurs twice is passed through the network once. Raises UsageError for an unknown name and
-    WeightsMissing where the weights cannot be had.
+    The features of an image depend on that image alone (up to float32 rounding of the batched convolutions),
+    and an image that occurs twice is passed through the network once. Raises UsageError for an unknown name
+    and WeightsMissing where the weights cannot be had.
     """
 
     def __init__(self, name: str, device: str | torch.device = "cpu", fetch: bool = True) -> None:
@@ -65,9 +65,8 @@ class Extractor:
         self.sha256 = loaded.sha256  # of the weights' source file
         self.source = loaded.source
         self.device = torch.device(device)
-        self._network = (
-            network.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
-        )
+        network = network.eval().requires_grad_(False).to(self.device)
+        self._network = network.to(memory_format=torch.channels_last)
 
     def __call__(self, images: Images, known: MutableMapping[str, Features] | None = None) -> Features:
         """Features of uint8 RGB images [N, H, W, 3], N ≥ 1.
@@ -111,6 +110,8 @@ def _network(name: str, state: Mapping[str, Tensor]) -> tuple[nn.Module, int]:
 
 def _inception(state: Mapping[str, Tensor]) -> nn.Module:
     from pytorch_fid import inception
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+    from torchvision.models.inception import BasicConv2d
 
     # the graph's last layer, which FID does not use and not every source has
     classifier = {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
@@ -118,21 +119,24 @@ def _inception(state: Mapping[str, Tensor]) -> nn.Module:
     def our_weights(*_: object, **__: object) -> dict[str, Tensor]:
         return {**state, **classifier}
 
-    # pytorch-fid builds the graph and then downloads its weights: it is handed ours instead, and checks the keys
+    # pytorch-fid builds the graph and then downloads its weights; here it is handed ours, and checks the keys
     with mock.patch.object(inception, "load_state_dict_from_url", our_weights):
-        network = inception.InceptionV3((3,))  # resizes to 299² and scales to [-1, 1] by itself
+        network = inception.InceptionV3((3,)).eval()  # resizes to 299² and scales to [-1, 1] by itself
+    # batch norm folded into its convolution saves a sixth of the time and moves features by less than 1e-5
+    for block in network.modules():
+        if isinstance(block, BasicConv2d):
+            block.conv, block.bn = fuse_conv_bn_eval(block.conv, block.bn), nn.Identity()
     return nn.Sequential(_Apply(network, lambda outputs: outputs[0]), nn.Flatten())
 
 
 def _danbooru(spec: Danbooru, state: Mapping[str, Tensor]) -> tuple[nn.Module, int]:
-    body, tagger = danbooru_tagger(spec)
+    body, tagger, dim = danbooru_tagger(spec)
     tagger.load_state_dict(state, strict=True)
-    dim = tagger[1][2].num_features // 2
     return nn.Sequential(_Normalised(spec), body, nn.AdaptiveAvgPool2d(1), nn.Flatten()), dim
 
 
-def danbooru_tagger(spec: Danbooru) -> tuple[nn.Module, nn.Sequential]:
-    """The convolutional body, and the whole network as its authors saved it (body, then the tagging head)."""
+def danbooru_tagger(spec: Danbooru) -> tuple[nn.Module, nn.Module, int]:
+    """The convolutional body; the whole network as its authors saved it, body then tagging head; channels."""
     from torchvision import models
 
     resnet = getattr(models, spec.architecture)(weights=None)
@@ -149,7 +153,7 @@ def danbooru_tagger(spec: Danbooru) -> tuple[nn.Module, nn.Sequential]:
         nn.Dropout(0.5),
         nn.Linear(512, spec.tags),
     )
-    return body, nn.Sequential(body, head)
+    return body, nn.Sequential(body, head), channels
 
 
 class _Apply(nn.Module):

@@ -10,8 +10,8 @@ from scipy import linalg
 def frechet_distance(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
     """|μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½) of the Gaussians fitted to features [n, d] and [m, d].
 
-    Covariances are the unbiased ones, as in pytorch-fid. Raises ValueError for fewer than two samples, unequal
-    dimensions or values that are not finite.
+    Covariances are the unbiased ones, as in pytorch-fid. Raises ValueError for fewer than two samples,
+    unequal dimensions or values that are not finite.
     """
     first, second = _checked(first), _checked(second)
     if first.shape[1] != second.shape[1]:

@@ -19,8 +19,8 @@ class KernelDistance:
 def kernel_distance(first: NDArray[np.floating], second: NDArray[np.floating]) -> KernelDistance:
     """KID of features [n, d] and [m, d] under the kernel (xᵀy / d + 1)³, over all samples at once.
 
-    The error is the delete-one jackknife over both sets. The authors average 100 random subsets of 1000 and quote
-    their spread; all samples at once give the same expectation with less variance, and nothing is drawn.
+    The error is the delete-one jackknife over both sets. The authors average 100 random subsets of 1000 and
+    quote their spread; all samples at once have the same expectation and less variance, and nothing is drawn.
     Raises ValueError for fewer than three samples, unequal dimensions or values that are not finite.
     """
     x, y = first.astype(np.float64), second.astype(np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from bench import weights
@@ -27,9 +27,6 @@ class LPIPS:
         with torch.random.fork_rng(devices=[]):  # building draws initial weights; nobody's seed should notice
             features = models.alexnet(weights=None).features
         features.load_state_dict({k.removeprefix("features."): v for k, v in network.state_dict.items()})
-        for layer in features:
-            if isinstance(layer, nn.ReLU):
-                layer.inplace = False
         self._features = features.eval().requires_grad_(False).to(self.device)
         # one weight a channel for each of the five ReLUs, [1, C, 1, 1]
         self._heads = [heads.state_dict[f"lin{i}.model.1.weight"].to(self.device) for i in range(5)]
@@ -41,7 +38,8 @@ class LPIPS:
         for start in range(0, len(target), _BATCH):
             part = slice(start, start + _BATCH)
             layers = zip(self._layers(generated[part]), self._layers(target[part]), self._heads, strict=True)
-            distances.append(sum((head * (a - b) ** 2).sum(1).mean((1, 2)) for a, b, head in layers))
+            weighted = [(head * (a - b) ** 2).sum(1).mean((1, 2)) for a, b, head in layers]
+            distances.append(torch.stack(weighted).sum(0))
         return torch.cat(distances).double().cpu().numpy()
 
     def _layers(self, images: NDArray[np.uint8]) -> list[Tensor]:

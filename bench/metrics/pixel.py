@@ -40,9 +40,8 @@ def foreground_of(
 ) -> NDArray[np.bool_]:
     """Where alpha is above 0, [N, H, W]; raises ValueError for inputs that no image metric can compare."""
     if generated.dtype != np.uint8 or target.dtype != np.uint8 or generated.shape != target.shape:
-        raise ValueError(
-            f"cannot compare {generated.dtype} {list(generated.shape)} with {target.dtype} {list(target.shape)}"
-        )
+        kinds = [f"{images.dtype} {list(images.shape)}" for images in (generated, target)]
+        raise ValueError(f"cannot compare {kinds[0]} with {kinds[1]}")
     if target.ndim != 4 or target.shape[-1] != 3 or len(target) == 0 or alpha.shape != target.shape[:3]:
         raise ValueError(
             f"images {list(target.shape)} with alpha {list(alpha.shape)}, not [N, H, W, 3] and [N, H, W]"

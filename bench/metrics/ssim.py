@@ -1,7 +1,7 @@
 """Structural similarity (Wang et al. 2004), over the whole frame and on the character alone.
 
-On this kind of data a blank picture already scores 0.68 to 0.86 over the whole frame, because white agrees with
-white; the foreground score is the one that says something about the character.
+On this kind of data a blank picture already scores 0.68 to 0.86 over the whole frame, because white agrees
+with white; the foreground score is the one that says something about the character.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def ssim(
     """SSIM of uint8 RGB images [N, H, W, 3], H and W at least 11; the mean of the three channels.
 
     `full` is the mean over all windows that lie inside the image, which is what scikit-image returns for
-    gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255. `foreground` is the mean over
-    those of them that touch a pixel with target alpha [N, H, W] above 0 (alpha dilated by half the window).
+    gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255. `foreground` is the mean
+    over those that touch a pixel with target alpha [N, H, W] above 0 (alpha dilated by half the window).
     Raises ValueError for shapes that do not match, or for a target without a foreground.
     """
     foreground = foreground_of(generated, target, alpha)
@@ -50,7 +50,8 @@ def ssim(
     full, inside = [], []
     for start in range(0, len(target), _BATCH):
         part = slice(start, start + _BATCH)
-        values = ssim_map(_planes(generated[part], device), _planes(target[part], device)).mean(1)
+        pair = (_planes(images[part], device) for images in (generated, target))
+        values = ssim_map(*pair).mean(1)
         # a window of radius 5 touches the foreground where the alpha dilated by 5 is set; the valid windows'
         # centres are the image less a border of 5, which is also what an unpadded maximum leaves
         mask = F.max_pool2d(torch.from_numpy(foreground[part]).to(device).float(), 2 * RADIUS + 1, stride=1)

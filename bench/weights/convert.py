@@ -32,8 +32,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 CAFFE_RELU1_2_SCALE = 0.55
 """Mean relu1_2 of torchvision's VGG over that of the normalised Caffe net, on the same pictures.
 
-Measured with torchvision's VGG-16, its VGG-19 not being at hand where this file is needed: .53 to .55 on drawn
-characters and white, .57 to .65 on photographs."""
+Measured with torchvision's VGG-16, its VGG-19 not being at hand where this file is needed: .53 to .55 on
+drawn characters and white, .57 to .65 on photographs."""
 
 
 _MALFORMED = (

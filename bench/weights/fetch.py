@@ -18,6 +18,7 @@ import threading
 import urllib.error
 import urllib.request
 import zipfile
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
 
@@ -68,7 +69,7 @@ def from_upstream(source: Upstream, scratch: Path) -> Path:
     except TimeoutError:
         _upstream_down = f"upstream did not answer within {CONNECT_SECONDS:.0f} s"
         raise FetchError(_upstream_down) from None
-    except OSError as error:  # URLError and HTTPError are OSErrors
+    except (OSError, HTTPException) as error:  # URLError and HTTPError are OSErrors
         raise FetchError(f"upstream: {error}") from error
     return checked(target, source.sha256)
 
@@ -138,7 +139,7 @@ def _open(url: str) -> Any:
     def ask() -> None:
         try:
             answers.put(urllib.request.urlopen(url, timeout=CONNECT_SECONDS))
-        except (OSError, ValueError) as error:
+        except (OSError, HTTPException) as error:
             answers.put(error)
 
     threading.Thread(target=ask, daemon=True).start()

@@ -9,10 +9,11 @@ from bench.data.render.characters.hair import add_hair
 from bench.data.render.characters.head import add_head, face_anchors, head_of
 from bench.data.render.characters.mesh import MeshBuilder
 from bench.data.render.characters.neckwear import add_neckwear
+from bench.data.render.characters.sampling import sample_traits
 from bench.data.render.characters.shoes import add_shoes
 from bench.data.render.characters.skeleton import figure, skeleton
 from bench.data.render.characters.tops import add_top
-from bench.data.render.characters.traits import Traits, sample_traits
+from bench.data.render.characters.traits import Traits
 from bench.data.render.model import Model
 
 __all__ = ["Traits", "build", "character", "sample_traits", "tags"]

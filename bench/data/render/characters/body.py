@@ -1,4 +1,4 @@
-"""The body under the clothes: torso, legs with their stockings, arms and hands, and the bones each follows."""
+"""The body under the clothes: torso, legs with their stockings, arms, hands, and the bones each follows."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from bench.data.render.characters.traits import Traits
 
 # Radii at 1.6 m. Torso heights: 0 at the crotch, 1 at the base of the neck.
 TORSO_HEIGHTS = (-0.12, 0, 0.12, 0.42, 0.62, 0.80, 0.93, 1.0, 1.08)
-TORSO_WIDTH = (0.060, 0.098, 0.104, 0.076, 0.092, 0.100, 0.088, 0.040, 0.030)
-TORSO_WIDTH_MALE = (0.060, 0.098, 0.104, 0.090, 0.104, 0.118, 0.100, 0.042, 0.033)
+TORSO_WIDTH = (0.075, 0.113, 0.116, 0.076, 0.092, 0.100, 0.092, 0.044, 0.030)
+TORSO_WIDTH_MALE = (0.075, 0.110, 0.110, 0.090, 0.104, 0.118, 0.104, 0.048, 0.033)
 TORSO_DEPTH = (0.050, 0.078, 0.080, 0.058, 0.070, 0.070, 0.054, 0.036, 0.029)
 # Leg heights: 0 at the sole, 1 at the crotch; arm: 0 at the shoulder, 1 at the wrist.
-LEG_HEIGHTS = (0, 0.10, 0.17, 0.33, 0.50, 0.56, 0.80, 1.0, 1.1)
-LEG_RADIUS = (0.030, 0.029, 0.032, 0.047, 0.042, 0.044, 0.060, 0.071, 0.070)
+LEG_HEIGHTS = (0, 0.10, 0.17, 0.33, 0.50, 0.56, 0.80, 0.92, 1.0, 1.1)
+LEG_RADIUS = (0.030, 0.029, 0.032, 0.047, 0.042, 0.044, 0.059, 0.063, 0.058, 0.036)
 ARM_PLACES = (-0.15, 0, 0.15, 0.50, 0.56, 0.70, 1.0)
-ARM_RADIUS = (0.026, 0.039, 0.037, 0.031, 0.031, 0.030, 0.021)
+ARM_RADIUS = (0.025, 0.037, 0.036, 0.031, 0.031, 0.030, 0.021)
 
 STOCKING_TOP = {"bare": 0.0, "ankle": 0.20, "knee": 0.50, "thigh": 0.74, "tights": 1.2}  # of the leg
 
@@ -74,12 +74,13 @@ def arm_weights(f: Figure, x: F64) -> BoneWeights:
     ]
 
 
-def skirt_weights(f: Figure, vertices: F64, top: float, bottom: float, follow: float = 0.85) -> BoneWeights:
+def skirt_weights(f: Figure, vertices: F64, top: float, bottom: float) -> BoneWeights:
     """A skirt from height `top` to `bottom` follows each thigh on its own side, more the lower it hangs.
 
-    It takes over most of the thigh's turn in its upper half: a thigh that is raised would else pierce it.
+    It takes over most of the thigh's turn near its top: a thigh that is raised would else pierce it.
     """
-    thighs = smoothstep(-vertices[:, 1], -top, -(top + 0.65 * (bottom - top))) * follow
+    taken_over = max(top + 0.65 * (bottom - top), top - 0.14 * f.height)
+    thighs = smoothstep(-vertices[:, 1], -top, -taken_over) * 0.92
     left = np.clip(0.5 + vertices[:, 0] / (0.16 * f.scale), 0, 1)
     return [("hips", 1 - thighs), ("leftUpperLeg", thighs * left), ("rightUpperLeg", thighs * (1 - left))]
 
@@ -129,7 +130,8 @@ def arm_centres(f: Figure, x: F64) -> F64:
 def add_body(mesh: MeshBuilder, f: Figure, traits: Traits) -> None:
     """Trunk, arms, hands and legs."""
     skin = mesh.material("skin", traits.body.skin, shade=SKIN_SHADE)
-    trunk = grid(torso_rings(f, np.linspace(f.neck_base + 0.98 * f.neck, f.crotch - 0.02 * f.height, 26)))
+    y = np.linspace(f.neck_base + 0.98 * f.neck, f.crotch - 0.01 * f.height, 26)
+    trunk = grid(torso_rings(f, y), cap_last=True)
     mesh.add(trunk, torso_weights(f, trunk.vertices[:, 1]), skin)
 
     x = np.linspace(f.shoulder_x * 0.35, f.wrist_x + 0.01 * f.scale, 24)

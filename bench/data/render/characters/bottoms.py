@@ -15,7 +15,7 @@ from bench.data.render.characters.body import (
 from bench.data.render.characters.colors import OFF_WHITE
 from bench.data.render.characters.mesh import F64, MeshBuilder, grid, ring_stack, turn
 from bench.data.render.characters.skeleton import Figure
-from bench.data.render.characters.textures import bottom_cloth
+from bench.data.render.characters.textures import DRESS_BODICE, bottom_cloth
 from bench.data.render.characters.tops import hemmed, looseness, with_hem
 from bench.data.render.characters.traits import Traits
 
@@ -91,6 +91,8 @@ def _add_skirt(mesh: MeshBuilder, f: Figure, traits: Traits, cloth: int) -> None
     points[..., 2] = (depth + over_hips + 0.9 * flare + fold) * np.sin(angle) + 0.004
     skirt = grid(hemmed(points))
     skirt.uv[:, 1] = with_hem(skirt.uv[:, 1], ROWS)
+    if clothes.bottom == "dress":  # one cloth with the bodice
+        skirt.uv[:, 1] = DRESS_BODICE + (1 - DRESS_BODICE) * skirt.uv[:, 1]
     fixed = top - 0.02 * f.height
     mesh.add(skirt, skirt_weights(f, skirt.vertices, fixed, bottom), cloth)
     if clothes.frill and clothes.bottom in ("dress", "flared skirt"):
@@ -103,19 +105,17 @@ def _add_skirt(mesh: MeshBuilder, f: Figure, traits: Traits, cloth: int) -> None
 
 
 def _add_trousers(mesh: MeshBuilder, f: Figure, kind: str, cloth: int) -> None:
-    seat = grid(
-        torso_rings(
-            f, np.linspace(f.hips + 0.03 * f.height, f.crotch - 0.018 * f.height, 12), 0.010 * f.scale
-        ),
-        cap_last=True,
-    )
-    mesh.add(seat, torso_weights(f, seat.vertices[:, 1]), cloth)
+    waist = f.hips + 0.03 * f.height
+    y = np.linspace(waist, f.crotch - 0.03 * f.height, 12)
+    seat = grid(torso_rings(f, y, 0.010 * f.scale), cap_last=True)
     hem = f.crotch * 0.70 if kind == "shorts" else 0.055 * f.height
     y = np.linspace(f.crotch + 0.045 * f.height, hem, 22)
     widening = {"shorts": 0.030, "trousers": 0.018, "wide trousers": 0.055}[kind]
     radius = leg_radius(f, y) + (0.011 + widening * np.maximum(0, 1 - y / f.crotch)) * f.scale
     leg = grid(hemmed(ring_stack(leg_centres(f, y), radius, radius * 1.04, 16)))
-    leg.uv[:, 1] = with_hem(leg.uv[:, 1], len(y))
+    for part in (seat, leg):  # one cloth from waist to hem
+        part.uv[:, 1] = np.clip((waist - part.vertices[:, 1]) / (waist - hem), 0, 1)
+    mesh.add(seat, torso_weights(f, seat.vertices[:, 1]), cloth)
     mesh.add_pair(leg, leg_weights(f, leg.vertices[:, 1]), cloth)
 
 

@@ -259,7 +259,7 @@ class MeshBuilder:
             textures=tuple(self._textures),
             skeleton=self.skeleton,
             palette=np.arange(bones, dtype=np.int32),
-            inverse_bind=np.linalg.inv(world),
+            inverse_bind=np.asarray(np.linalg.inv(world), np.float64),
             face_anchors=face_anchors,
             facing=1.0,
             tags=tags,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bench.data.render.characters.body import torso_front, torso_weights
-from bench.data.render.characters.mesh import MeshBuilder, ellipsoid, grid, hoop, smoothstep, tube
+from bench.data.render.characters.body import torso_front, torso_rings, torso_weights
+from bench.data.render.characters.mesh import MeshBuilder, ellipsoid, grid, hoop, smoothstep, tube, turn
 from bench.data.render.characters.skeleton import Figure
 from bench.data.render.characters.textures import sailor_collar_cloth
-from bench.data.render.characters.tops import looseness
+from bench.data.render.characters.tops import hemmed, looseness
 from bench.data.render.characters.traits import Traits
 
 
@@ -24,7 +24,7 @@ def add_neckwear(mesh: MeshBuilder, f: Figure, traits: Traits) -> None:
         _add_cape(mesh, f, accent)
     if clothes.neckwear == "ribbon":
         y = f.neck_base - 0.048 * f.height
-        front = float(torso_front(f, np.array([y]), loose)[0]) + (0.022 if clothes.top == "sailor" else 0.010)
+        front = float(torso_front(f, np.array([y]), loose)[0]) + (0.022 if clothes.top == "sailor" else 0.016)
         add_bow(mesh, (0, y, front), 0.065 * f.scale, accent, "chest")
     elif clothes.neckwear == "tie":
         _add_tie(mesh, f, loose, accent)
@@ -33,22 +33,24 @@ def add_neckwear(mesh: MeshBuilder, f: Figure, traits: Traits) -> None:
         _add_scarf_end(mesh, f, loose, accent)
     elif clothes.neckwear == "hood":
         hood = mesh.material("hood", clothes.top_color, double_sided=True)
-        _add_neck_ring(mesh, f, (0.075, 0.030), (f.neck_base - 0.008 * f.height, -0.022), "chest", hood)
+        _add_neck_ring(mesh, f, (0.082, 0.030), (f.neck_base - 0.006 * f.height, -0.016), "chest", hood)
+        centre = (0, f.neck_base - 0.025 * f.height, -0.085 * f.scale)
+        mesh.add(ellipsoid(centre, np.multiply((0.085, 0.060, 0.045), f.scale), 12), "chest", hood)
     elif clothes.neckwear == "choker":
-        ring = (0.033 * f.thick / f.scale, 0.006)
+        ring = (0.037 * f.thick / f.scale, 0.006)
         _add_neck_ring(mesh, f, ring, (f.neck_base + 0.45 * f.neck, -0.004), "neck", accent)
 
 
 def add_bow(mesh: MeshBuilder, centre: ArrayLike, size: float, material: int, bone: str) -> None:
     """A bow tied at `centre`, each loop `size` metres long."""
     t = np.linspace(0, 1, 6)
-    loop = np.stack([size * t, 0.12 * size * np.sin(3 * t), -0.1 * size * t], axis=1)
-    tall = size * np.interp(t, [0, 0.3, 0.8, 1], [0.14, 0.40, 0.52, 0.35])
+    loop = np.stack([size * t, 0.06 * size * np.sin(3 * t), -0.1 * size * t], axis=1)
+    tall = size * np.interp(t, [0, 0.25, 0.8, 1], [0.10, 0.24, 0.52, 0.40])
     deep = size * np.interp(t, [0, 0.6, 1], [0.10, 0.20, 0.08])
     left = grid(tube(loop, tall, deep, 8, side=(0, 1, 0)), cap_last=True)
     for part in (left, left.mirrored()):
         mesh.add(part.moved(centre), bone, material)
-    mesh.add(ellipsoid(centre, (0.2 * size, 0.22 * size, 0.2 * size), 7), bone, material)
+    mesh.add(ellipsoid(centre, (0.19 * size, 0.21 * size, 0.26 * size), 7), bone, material)
 
 
 def _add_tie(mesh: MeshBuilder, f: Figure, loose: float, material: int) -> None:
@@ -97,18 +99,25 @@ def _add_scarf_end(mesh: MeshBuilder, f: Figure, loose: float, material: int) ->
 
 
 def _add_sailor_collar(mesh: MeshBuilder, f: Figure, traits: Traits) -> None:
-    """A collar open in front, with a square flap on the back."""
-    angle = np.linspace(-0.86 * np.pi, 0.86 * np.pi, 20)  # 0 at the back
-    down = np.linspace(0, 1, 5)[:, None]
-    radius = (0.042 + (0.124 - 0.042) * down) * f.scale
-    points = np.empty((5, 20, 3))
-    points[..., 0] = -radius * np.sin(angle) * 1.05
-    points[..., 1] = f.neck_base + 0.006 * f.height
-    points[..., 1] -= down * (0.035 + 0.035 * np.maximum(0, np.cos(angle))) * f.height
-    points[..., 2] = -radius * np.cos(angle) * 0.74
-    collar = grid(points[:, ::-1], closed=False)
+    """A collar open in front, with a flap on the back; it lies on the blouse and over the shoulders."""
+    columns = 40
+    index = np.arange(columns)
+    angle = turn(columns)
+    down = np.linspace(0, 1, 6)[:, None]
+    drop = down * (0.040 + 0.035 * np.maximum(0, -np.sin(angle)))
+    y = f.neck_base + (0.008 - drop) * f.height
+    reach = (0.044 + 0.088 * down) * f.thick
+    over_shoulders = np.stack([-1.05 * reach * np.cos(angle), y, 0.72 * reach * np.sin(angle)], axis=-1)
+    inflate = looseness(f, traits.clothes.top) + 0.007 * f.scale
+    on_blouse = torso_rings(f, y.ravel(), inflate, columns).reshape(6, columns, columns, 3)[:, index, index]
+    inside = np.hypot(over_shoulders[..., 0], over_shoulders[..., 2]) < np.hypot(
+        on_blouse[..., 0], on_blouse[..., 2]
+    )
+    points = np.where(inside[..., None], on_blouse, over_shoulders)
+    opening = columns // 2  # the column in front; its neighbours are left out
+    points = np.roll(points, -(opening + 2), axis=1)[:, : columns - 3]
     material = mesh.material("sailor collar", texture=sailor_collar_cloth(traits), double_sided=True)
-    mesh.add(collar, "chest", material)
+    mesh.add(grid(hemmed(points), closed=False), "chest", material)
 
 
 def _add_cape(mesh: MeshBuilder, f: Figure, material: int) -> None:

@@ -89,7 +89,7 @@ def figure(body: Body) -> Figure:
         hips=hips,
         spine=hips + 0.28 * (neck_base - hips),
         chest=hips + 0.58 * (neck_base - hips),
-        shoulder=neck_base - 0.032 * height,
+        shoulder=neck_base - 0.035 * height,
         shoulder_x=0.108 * scale * body.shoulders * (0.95 if small else 1.0),
         hip_x=0.062 * thick,
         upper_arm=0.150 * arm,

@@ -12,6 +12,7 @@ from bench.data.render.characters.mesh import smoothstep
 from bench.data.render.characters.traits import Hair, Traits
 
 SIZE = 256
+DRESS_BODICE = 0.45  # the part of a dress's cloth above the waist
 BUTTON_GOLD: RGB = (230, 200, 90)
 
 Painter = Callable[[ImageDraw.ImageDraw, RGB, int], None]
@@ -108,11 +109,11 @@ def _motif(draw: ImageDraw.ImageDraw, motif: str, cloth: RGB, accent: RGB) -> No
         for y in range(30, 250, 38):
             draw.ellipse((124, y, 132, y + 8), fill=accent)
     elif motif == "disc":
-        draw.ellipse((108, 90, 148, 130), fill=accent)
+        draw.ellipse((114, 88, 142, 134), fill=accent)  # the cloth is wider round the body than it is tall
     elif motif == "star":
         angle = np.arange(10) * np.pi / 5
         radius = np.where(np.arange(10) % 2 == 0, 34, 14)
-        points = zip(128 + radius * np.sin(angle), 112 - radius * np.cos(angle), strict=True)
+        points = zip(128 + 0.62 * radius * np.sin(angle), 112 - radius * np.cos(angle), strict=True)
         draw.polygon([(float(x), float(y)) for x, y in points], fill=accent)
 
 

@@ -15,7 +15,7 @@ from bench.data.render.characters.body import (
 )
 from bench.data.render.characters.mesh import F64, MeshBuilder, grid, smoothstep, tube
 from bench.data.render.characters.skeleton import Figure
-from bench.data.render.characters.textures import sleeve_cloth, top_cloth
+from bench.data.render.characters.textures import DRESS_BODICE, sleeve_cloth, top_cloth
 from bench.data.render.characters.traits import Traits
 
 LOOSENESS = {"hoodie": 0.020, "coat": 0.018, "blazer": 0.013, "sweater": 0.014, "kimono": 0.014}
@@ -66,7 +66,7 @@ def add_top(mesh: MeshBuilder, f: Figure, traits: Traits) -> None:
         flare = smoothstep(-y, -(f.hips + 0.04 * f.height), -lowest) * 0.075 * f.scale
         points = points + outward * flare[:, None, None]
     part = grid(hemmed(points))
-    part.uv[:, 1] = with_hem(part.uv[:, 1], len(y))
+    part.uv[:, 1] = with_hem(part.uv[:, 1], len(y)) * (DRESS_BODICE if top == "dress" else 1.0)
     mesh.add(part, _top_weights(f, part.vertices, top, lowest), cloth)
     if top == "camisole":
         _add_straps(mesh, f, cloth)

@@ -1,0 +1,1 @@
+"""Data: generating, storing, checking and serving the images and keypoints."""

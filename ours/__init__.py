@@ -1,0 +1,1 @@
+"""The paper's method: a generator with fusion residual blocks, meta-trained to adapt to a character."""
