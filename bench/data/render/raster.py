@@ -83,20 +83,19 @@ def _project(positions, normals, rotation, eye, focal, middle, widths, out):  # 
 
 
 @njit(cache=True, nogil=True)
-def _sample(textures, texture, level, u, v, out):  # type: ignore[no-untyped-def]
+def _sample(texels, start, width, height, u, v, out):  # type: ignore[no-untyped-def]
     """Bilinear lookup with repetition; RGBA in [0, 1]."""
-    start = textures.offset[texture, level]
-    width, height = textures.width[texture, level], textures.height[texture, level]
     x = (u - np.floor(u)) * width - 0.5
     y = (v - np.floor(v)) * height - 0.5
     left, top = int(np.floor(x)), int(np.floor(y))
     across, down = x - left, y - top
-    x0, x1, y0, y1 = left % width, (left + 1) % width, top % height, (top + 1) % height
+    x0, y0 = left if left >= 0 else width - 1, top if top >= 0 else height - 1
+    x1, y1 = left + 1 if left + 1 < width else 0, top + 1 if top + 1 < height else 0
     for channel in range(4):
-        a = textures.texels[start + (y0 * width + x0) * 4 + channel]
-        b = textures.texels[start + (y0 * width + x1) * 4 + channel]
-        c = textures.texels[start + (y1 * width + x0) * 4 + channel]
-        d = textures.texels[start + (y1 * width + x1) * 4 + channel]
+        a = texels[start + (y0 * width + x0) * 4 + channel]
+        b = texels[start + (y0 * width + x1) * 4 + channel]
+        c = texels[start + (y1 * width + x0) * 4 + channel]
+        d = texels[start + (y1 * width + x1) * 4 + channel]
         upper = a * (1 - across) + b * across
         lower = c * (1 - across) + d * across
         out[channel] = (upper * (1 - down) + lower * down) / 255.0
@@ -141,11 +140,17 @@ def _draw(order, hull, screen, light, uv, faces, face_material, mats, textures, 
         if left > right or top > bottom:
             continue
         texture, shade_texture, mode = mats.texture[m], mats.shade_texture[m], mats.mode[m]
-        level, shade_level = 0, 0
+        start, width, height = 0, 1, 1
         if texture >= 0 and not hull:
             level = _mip_level(textures, texture, uv, a, b, c, abs(doubled))
+            start = textures.offset[texture, level]
+            width, height = textures.width[texture, level], textures.height[texture, level]
+        shade_start, shade_width, shade_height = start, width, height
         if shade_texture >= 0 and shade_texture != texture and not hull:
-            shade_level = _mip_level(textures, shade_texture, uv, a, b, c, abs(doubled))
+            level = _mip_level(textures, shade_texture, uv, a, b, c, abs(doubled))
+            shade_start = textures.offset[shade_texture, level]
+            shade_width = textures.width[shade_texture, level]
+            shade_height = textures.height[shade_texture, level]
         side = -1.0 if doubled > 0 else 1.0  # a back face is lit by the other side of its normal
         na, nb, nc = 1.0 / za, 1.0 / zb, 1.0 / zc
         # barycentric weights are affine on the screen: these are their steps along x and along y
@@ -175,9 +180,10 @@ def _draw(order, hull, screen, light, uv, faces, face_material, mats, textures, 
                 u = pa * uv[a, 0] + pb * uv[b, 0] + pc * uv[c, 0]
                 v = pa * uv[a, 1] + pb * uv[b, 1] + pc * uv[c, 1]
                 alpha = 1.0
-                lit[:] = 1.0
                 if texture >= 0:
-                    _sample(textures, texture, level, u, v, lit)
+                    _sample(textures.texels, start, width, height, u, v, lit)
+                else:
+                    lit[0] = lit[1] = lit[2] = lit[3] = 1.0
                 if mode != OPAQUE:
                     alpha = lit[3] * mats.color[m, 3]
                     if mode == CUTOUT:
@@ -198,11 +204,12 @@ def _draw(order, hull, screen, light, uv, faces, face_material, mats, textures, 
                         amount = 0.0
                     else:
                         amount = (brightness + half) / (2 * half)
-                    shaded[:] = 1.0
                     if shade_texture == texture:
-                        shaded[:] = lit
+                        shaded[0], shaded[1], shaded[2] = lit[0], lit[1], lit[2]
                     elif shade_texture >= 0:
-                        _sample(textures, shade_texture, shade_level, u, v, shaded)
+                        _sample(textures.texels, shade_start, shade_width, shade_height, u, v, shaded)
+                    else:
+                        shaded[0] = shaded[1] = shaded[2] = 1.0
                     for channel in range(3):
                         bright = lit[channel] * mats.color[m, channel]
                         dark = shaded[channel] * mats.shade[m, channel]
