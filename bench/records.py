@@ -1,9 +1,12 @@
-"""A record: one JSON file that says everything about one scored cell. Tables are pure functions of records."""
+"""The record of a scored cell: one JSON file that says everything tables and figures need (DESIGN, "the store")."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+import difflib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,60 +14,133 @@ from bench.errors import DataError
 from bench.files import read_json, write_json
 
 SCHEMA = 1
+KINDS = ("method", "floor")
+INTERVALS = ("ssim", "ssim_foreground", "l1_foreground", "l1_background")
+"""Metrics with a mean over images and the bounds of its 95 % interval (null where there is none)."""
+
+REQUIRED: Mapping[str, tuple[str, ...]] = {
+    "cell": ("method", "variant", "shots", "adaptation", "preset", "seed", "data", "protocol"),
+    "build": ("options", "width", "batch", "parameters", "precision"),
+    "budget": ("pairs", "queries", "warm_start_pairs"),
+    "data": ("digest", "pixels", "image_size", "characters", "images", "fid_images"),
+    "metrics": (*INTERVALS, "fid", "kid"),
+    "features": ("name", "sha256", "dim", "n"),
+    "seconds": ("train", "warm_start", "tune", "generate", "score"),
+    "environment": ("python", "torch", "processor", "threads", "device"),
+    "git": ("commit", "dirty"),
+}
+"""What each part must hold; it may hold more."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One cell's result and all that is needed to make it again."""
+    """One scored cell. Seconds are wall-clock, losses and L1 are in [-1, 1] units; KID is not scaled."""
 
     schema: int
     key: str  # of the score stage
-    cell: dict[str, Any]  # what was asked for
+    cell: Mapping[str, Any]
     title: str  # the row's name in a table
-    kind: str  # "method" or "floor"
-    build: dict[str, Any]  # options, width, batch, precision, parameters
-    budget: dict[str, Any]
-    data: dict[str, Any]  # digest, size, counts
-    metrics: dict[str, Any]
-    features: dict[str, Any]  # of FID: name, sha256, dim, n
-    per_character: dict[str, dict[str, float]]
-    finetune: dict[str, Any] | None
-    notes: list[str]
-    seconds: dict[str, float]
-    environment: dict[str, Any]
-    git: dict[str, Any]
-    created: str
+    kind: str  # of KINDS
+    build: Mapping[str, Any]
+    budget: Mapping[str, Any]
+    data: Mapping[str, Any]
+    metrics: Mapping[str, Mapping[str, float | None]]
+    features: Mapping[str, Any]
+    per_character: Mapping[str, Mapping[str, float]]  # means over the images of one character
+    finetune: Mapping[str, Any] | None  # the schedule used, and the curve it was chosen from
+    notes: tuple[str, ...]  # footnotes
+    seconds: Mapping[str, float]
+    environment: Mapping[str, Any]
+    git: Mapping[str, Any]
+    created: str  # ISO 8601
     command: str
+    extra: Mapping[str, Any] = field(default_factory=dict)  # anything a later version adds
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Record:
-        """Raises DataError naming a missing or unknown field, or another schema."""
-        if not isinstance(value, Mapping):
-            raise DataError("a record is a JSON object")
-        if value.get("schema") != SCHEMA:
-            raise DataError(f"the record's schema is {value.get('schema')}, this suite reads {SCHEMA}")
-        names = {field.name for field in fields(cls)}
-        if missing := sorted(names - set(value)):
-            raise DataError(f"the record lacks {', '.join(missing)}")
-        if extra := sorted(set(value) - names):
-            raise DataError(f"the record has unknown fields {', '.join(extra)}")
-        return cls(**value)
+        """The record in `value`; raises DataError with every missing, unknown or impossible field."""
+        faults = list(_faults(value))
+        if faults:
+            raise DataError("not a record: " + "; ".join(faults))
+        return cls(**{**value, "notes": tuple(value["notes"])})
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Plain JSON; `from_dict` gives the same record back."""
+        return {**asdict(self), "notes": list(self.notes)}
+
+
+def _faults(value: Mapping[str, Any]) -> Iterator[str]:
+    known = [f.name for f in fields(Record)]
+    for name in sorted(set(known) - {"extra"} - set(value)):
+        yield f"no field '{name}'"
+    for name in sorted(set(value) - set(known)):
+        close = difflib.get_close_matches(name, known, n=1)
+        yield f"unknown field '{name}'" + (f" (did you mean '{close[0]}'?)" if close else " (put it in 'extra')")
+    if value.get("schema", SCHEMA) != SCHEMA:
+        yield f"schema {value['schema']}, this version reads {SCHEMA}: run the cell again"
+    if value.get("kind", "method") not in KINDS:
+        yield f"kind '{value['kind']}', known: {', '.join(KINDS)}"
+    for part, names in REQUIRED.items():
+        if part not in value:
+            continue
+        if not isinstance(value[part], Mapping):
+            yield f"'{part}' is not an object"
+            continue
+        for name in names:
+            if name not in value[part]:
+                yield f"no field '{part}.{name}'"
+    if isinstance(value.get("metrics"), Mapping):
+        yield from _metric_faults(value["metrics"])
+    for name, scores in _mapping(value.get("per_character")).items():
+        for metric, score in _mapping(scores).items():
+            if not _is_number(score):
+                yield f"'per_character.{name}.{metric}' is {score!r}, not a finite number"
+
+
+def _metric_faults(metrics: Mapping[str, Any]) -> Iterator[str]:
+    for name, metric in metrics.items():
+        if not isinstance(metric, Mapping):
+            yield f"'metrics.{name}' is not an object"
+            continue
+        centre = "mean" if name in INTERVALS else "value"
+        for needed in (centre, "low", "high") if name in INTERVALS else (centre,):
+            if needed not in metric:
+                yield f"no field 'metrics.{name}.{needed}'"
+        for part, number in metric.items():
+            absent = number is None and part != centre
+            if not (absent or _is_number(number)):
+                yield f"'metrics.{name}.{part}' is {number!r}, not a finite number"
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Atomically; the same record written twice gives the same file."""
-    write_json(path, record.to_dict())
+    """Write `record` so that a reader sees the old file or the new one; raises DataError for a broken record."""
+    value = record.to_dict()
+    Record.from_dict(value)
+    write_json(path, value)
+
+
+def read_record(path: Path) -> Record:
+    """The record in a JSON file; raises DataError that names the file."""
+    try:
+        value = read_json(path)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path}: {error}") from None
+    if not isinstance(value, Mapping):
+        raise DataError(f"{path}: not a record but a JSON {type(value).__name__}")
+    try:
+        return Record.from_dict(value)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def read_records(folder: Path) -> list[Record]:
-    """Every record of a folder, by file name; a file that is none is a DataError naming it."""
-    records = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            records.append(Record.from_dict(read_json(path)))
-        except (ValueError, DataError) as error:
-            raise DataError(f"{path}: {error}") from error
-    return records
+    """Every record of a folder, by file name."""
+    return [read_record(path) for path in sorted(folder.glob("*.json"))]

@@ -190,14 +190,14 @@ def test_every_learning_rate_is_constant_then_falls_linearly(kind: type[PoseGAN]
 
 @both
 def test_it_learns_one_pair_by_heart(kind: type[PoseGAN]) -> None:
-    # the L1 term alone shows that the generator is trained; at these sizes PATN's weight of 1 is slow to
+    # with XingGAN's L1 weight for both, and despite the dropout in every block
     method = a_method(kind, batch=1, lr=2e-3, l1_weight=50.0)
     batch = pairs(1)
     first = train(method, 1, batch)
     last = train(method, 25, batch)
     assert set(last) == {"g_appearance", "g_shape", "g_l1", "g_perceptual", "d_appearance", "d_shape"}
     assert all(value.ndim == 0 and not value.requires_grad for value in last.values())
-    assert last["g_l1"] < 0.75 * first["g_l1"]
+    assert last["g_l1"] < 0.85 * first["g_l1"]
     assert last["d_shape"] < first["d_shape"] and last["d_appearance"] < first["d_appearance"]
 
 

@@ -17,8 +17,8 @@ BODY_BONES = tuple(
 """Bones whose origins are COCO joints 5 … 16: shoulders, elbows, wrists, hips, knees, ankles."""
 
 ABSENT, OCCLUDED, VISIBLE = 0.0, 1.0, 2.0
-OCCLUSION = 0.06  # metres behind the visible surface; less is the flesh around the joint itself
-HIP_OCCLUSION = 0.14  # hips lie deeper, under clothes as a rule
+# Metres behind the visible surface from which a joint is hidden; less is its own flesh and clothing.
+OCCLUSION = np.array([0.06] * 5 + [0.10] * 2 + [0.07] * 2 + [0.06] * 2 + [0.14] * 2 + [0.09] * 2 + [0.08] * 2)
 
 # Face joints as seen from the head: the way each looks (to the left, to the front), and the smallest cosine
 # between that and the way to the camera at which it still shows. A nose shows to 100° from the front, an eye
@@ -55,9 +55,7 @@ def keypoints(model: Model, world: F64, camera: Camera, depth: F32) -> F32:
     present[:5] &= _face_shows(model, world, camera, places)
 
     column, row = (np.clip(v, 0, camera.size - 1).astype(np.int64) for v in (x, y))
-    tolerance = np.full(17, OCCLUSION)
-    tolerance[11:13] = HIP_OCCLUSION
-    hidden = distance > depth[row, column] + tolerance
+    hidden = distance > depth[row, column] + OCCLUSION
     visibility = np.where(hidden, OCCLUDED, VISIBLE)
     return np.where(present[:, None], np.stack([x, y, visibility], 1), ABSENT).astype(np.float32)
 
