@@ -109,9 +109,7 @@ class PATN:
         self.options: Options = options_from(Options, setup.options)
         self.vgg = setup.perceptual.get("vgg19")
         self.generator = Generator(setup.width).to(setup.device)
-        self.generator_optimizer = Adam(
-            self.generator.parameters(), lr=self.options.lr, betas=(0.5, 0.999), fused=True
-        )
+        self.generator_optimizer = Adam(self.generator.parameters(), lr=self.options.lr, betas=(0.5, 0.999), fused=True)
         channels = [scaled(published, setup.width) for published in (64, 128, 256)]
         self.discriminators = DiscriminatorPair(
             channels, JOINTS, self.options.lr, self.options.gan_weight, setup.device
@@ -133,7 +131,7 @@ class PATN:
 
         losses = self.generator_losses(fake, batch.target, batch.source, target_pose)
         self.generator_optimizer.zero_grad()
-        self.generator_loss(losses).backward()
+        self.generator_loss(losses).backward()  # type: ignore[no-untyped-call]
         self.generator_optimizer.step()
 
         d_appearance, d_shape = self.discriminators.step(fake, batch.target, batch.source, target_pose)
@@ -144,9 +142,7 @@ class PATN:
         """[B, 17, 3] -> heat maps of 18 joints, [B, 18, H, W] in [0, 1]."""
         return heatmaps(to_openpose18(keypoints), self.setup.image_size, self.options.pose_map)
 
-    def generator_losses(
-        self, fake: Tensor, target: Tensor, source: Tensor, target_pose: Tensor
-    ) -> dict[str, Tensor]:
+    def generator_losses(self, fake: Tensor, target: Tensor, source: Tensor, target_pose: Tensor) -> dict[str, Tensor]:
         """The terms of the generator's loss, before weighting; the discriminators stay as they are."""
         g_appearance, g_shape = self.discriminators.generator_losses(fake, source, target_pose)
         l1, perceptual = image_losses(fake, target, self.vgg)

@@ -54,9 +54,7 @@ class SameConv2d(nn.Conv2d):
     """TensorFlow's SAME convolution: at stride 2, an even size is padded more at the bottom and right."""
 
     def __init__(self, input_channels: int, output_channels: int, kernel: int = 3, stride: int = 1) -> None:
-        super().__init__(
-            input_channels, output_channels, kernel, stride, padding=kernel // 2 if stride == 1 else 0
-        )
+        super().__init__(input_channels, output_channels, kernel, stride, padding=kernel // 2 if stride == 1 else 0)
         self.before, self.after = (kernel - 2) // 2, (kernel - 1) // 2
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,8 +94,7 @@ class Stage1(nn.Module):
         joined = [n + n * levels] + [2 * n * i for i in range(levels - 1, 0, -1)]
         self.decoder = nn.ModuleList(ResidualBlock(channels) for channels in joined)
         self.up = nn.ModuleList(
-            SameConv2d(channels, n * (levels - 1 - level), kernel=1)
-            for level, channels in enumerate(joined[:-1])
+            SameConv2d(channels, n * (levels - 1 - level), kernel=1) for level, channels in enumerate(joined[:-1])
         )
         self.out = SameConv2d(joined[-1], 3)
         self.apply(initialise_generator)
@@ -295,9 +292,7 @@ class PG2:
         real, fake, negative = self.discriminator(triplets.flatten(0, 1)).view(-1, 3).unbind(1)
         return real, fake, negative
 
-    def generator_losses(
-        self, refined: Tensor, source: Tensor, target: Tensor, mask: Tensor
-    ) -> dict[str, Tensor]:
+    def generator_losses(self, refined: Tensor, source: Tensor, target: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Stage 2's adversarial and L1 loss before weighting; the discriminator stays as it is."""
         with frozen(self.discriminator):
             _, fake, negative = self.judge(target, refined, source)
@@ -317,9 +312,7 @@ class PG2:
         if finetune is None:
             return self.transfer(self.generator)
 
-        def loss(
-            generator: Generator, source: Tensor, _: Tensor, target: Tensor, target_keypoints: Tensor
-        ) -> Tensor:
+        def loss(generator: Generator, source: Tensor, _: Tensor, target: Tensor, target_keypoints: Tensor) -> Tensor:
             """Both stages at once, each by its own loss (stage 2's gradient stops at the coarse image)."""
             mask = self.pose_mask(target_keypoints)
             coarse, refined = generator(source, self.pose(target_keypoints))

@@ -75,16 +75,12 @@ class Generator(nn.Module):
     BN has the statistics of the sample at hand, in training (published batch: 1) and at test, as published.
     """
 
-    def __init__(
-        self, input_channels: int, image_size: int, width: float = 1.0, noise_at_test: bool = True
-    ) -> None:
+    def __init__(self, input_channels: int, image_size: int, width: float = 1.0, noise_at_test: bool = True) -> None:
         super().__init__()
         levels = image_size.bit_length() - 1
         if image_size != 2**levels or levels < 5:
             raise ValueError(f"Pix2Pix needs an image size that is a power of two from 32, not {image_size}")
-        channels = [
-            scaled(64 * min(2**level, 8), width) for level in range(levels)
-        ]  # 64, 128, 256, 512, 512…
+        channels = [scaled(64 * min(2**level, 8), width) for level in range(levels)]  # 64, 128, 256, 512, 512…
         self.down = nn.ModuleList()
         self.up = nn.ModuleList()  # from the outermost to the innermost, as `down`
         for level, outer in enumerate([input_channels, *channels[:-1]]):
@@ -208,9 +204,7 @@ class Pix2Pix:
         if finetune is None:
             return self.transfer(self.generator)
 
-        def loss(
-            generator: Generator, source: Tensor, _: Tensor, target: Tensor, target_keypoints: Tensor
-        ) -> Tensor:
+        def loss(generator: Generator, source: Tensor, _: Tensor, target: Tensor, target_keypoints: Tensor) -> Tensor:
             condition = self.condition(source, target_keypoints)
             g_gan, g_l1 = self.generator_losses(condition, generator(condition), target)
             return g_gan + self.options.l1_weight * g_l1

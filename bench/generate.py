@@ -31,9 +31,7 @@ def to_uint8(images: torch.Tensor) -> NDArray[np.uint8]:
     return scaled.permute(0, 2, 3, 1).cpu().numpy()
 
 
-def support_set(
-    pack: Pack, pairs: CharacterPairs, shots: int, protocol: str, device: torch.device
-) -> Support:
+def support_set(pack: Pack, pairs: CharacterPairs, shots: int, protocol: str, device: torch.device) -> Support:
     """The K support samples of one character by protocol "shift" or "views" (METHODS §8, 24)."""
     if protocol == "views":
         return views_support(pack, int(pack.character[pairs.source]), shots, device)
@@ -41,7 +39,7 @@ def support_set(
 
 
 def draw(
-    transfer: Transfer, pack: Pack, source: int, targets: Sequence[int], device: torch.device
+    transfer: Transfer, pack: Pack, source: int, targets: Sequence[int] | NDArray[np.int64], device: torch.device
 ) -> NDArray[np.uint8]:
     """The character of frame `source` in the poses of frames `targets`: uint8 [N, H, W, 3]."""
     image = pack.images([source], device)
@@ -49,13 +47,9 @@ def draw(
     drawn = []
     with torch.no_grad():
         for start in range(0, len(targets), BATCH):
-            poses = pack.keypoints_of(targets[start : start + BATCH], device)
+            poses = pack.keypoints_of(np.asarray(targets[start : start + BATCH]), device)
             count = len(poses)
-            drawn.append(
-                to_uint8(
-                    transfer(image.expand(count, -1, -1, -1), keypoints.expand(count, -1, -1), poses)
-                )
-            )
+            drawn.append(to_uint8(transfer(image.expand(count, -1, -1, -1), keypoints.expand(count, -1, -1), poses)))
     return np.concatenate(drawn)
 
 
@@ -67,6 +61,28 @@ class TuningPoint:
     passes: int
     l1_foreground: float
     ssim_foreground: float
+
+
+@dataclass
+class _Judge:
+    """Scores a character's generator at the passes that count; called by `Method.adapt` after each pass."""
+
+    pack: Pack
+    source: int
+    targets: list[int]
+    passes: tuple[int, ...]
+    device: torch.device
+    points: dict[tuple[float, int], list[tuple[float, float]]]
+    lr: float = 0.0
+
+    def __call__(self, index: int, transfer: Transfer) -> None:
+        if index not in self.passes:
+            return
+        truth, alpha = self.pack.rgb[self.targets], self.pack.alpha[self.targets]
+        images = draw(transfer, self.pack, self.source, self.targets, self.device)
+        inside = float(l1(images, truth, alpha).foreground.mean())
+        similar = float(ssim(images, truth, alpha).foreground.mean())
+        self.points.setdefault((self.lr, index), []).append((inside, similar))
 
 
 def tune(
@@ -91,20 +107,12 @@ def tune(
     started, done, total = time.perf_counter(), 0, len(characters) * len(lrs)
     for character in characters:
         pairs = test_pairs(pack, "validation", int(character))
-        chosen = [pairs.targets[i] for i in _spread(len(pairs.targets), targets_per_character)]
-        truth, alpha = pack.rgb[chosen], pack.alpha[chosen]
+        targets = [int(pairs.targets[i]) for i in _spread(len(pairs.targets), targets_per_character)]
+        judge = _Judge(pack, pairs.source, targets, (0, *passes), device, points)
         support = support_set(pack, pairs, shots, protocol, device)
         for lr in lrs:
-
-            def judge(index: int, transfer: Transfer, lr: float = lr) -> None:
-                if index not in (0, *passes):
-                    return
-                images = draw(transfer, pack, pairs.source, chosen, device)
-                inside = float(l1(images, truth, alpha).foreground.mean())
-                similar = float(ssim(images, truth, alpha).foreground.mean())
-                points.setdefault((lr, index), []).append((inside, similar))
-
             torch.manual_seed(derive("tune", lr))
+            judge.lr = lr
             with autocast(device, precision):
                 method.adapt(support, FineTune(lr, max(passes)), judge)
             done += 1

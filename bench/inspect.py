@@ -36,7 +36,5 @@ def inspect(method: str, preset_name: str) -> list[NetworkReport]:
     reports = []
     for probe in built.probes():
         counted = count(probe)
-        reports.append(
-            NetworkReport(probe.name, counted.parameters, counted.macs, tuple(counted.output_shape))
-        )
+        reports.append(NetworkReport(probe.name, counted.parameters, counted.macs, tuple(counted.output_shape)))
     return reports

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 NOT_COMPARABLE = (
-    "As the paper prints it (Tables 1, 2 and 4), not comparable with the columns to the left: other data (46 test "
-    "characters rendered in Unity, 256 px), FID features of a network trained on Danbooru2018 whose layer is not "
-    "stated, N and the settings of SSIM not stated"
+    "As the paper prints it (Tables 1, 2 and 4), not comparable with the columns to the left: other data (46 "
+    "test characters rendered in Unity, 256 px), FID features of a network trained on Danbooru2018 (layer and N "
+    "not stated), settings of SSIM not stated"
 )
 SAMPLE_COUNT = (
     'The paper counts "about 140" samples a character, but its totals give 174 '
@@ -21,9 +21,7 @@ SAMPLE_COUNT = (
 WITHOUT_MSL_TWICE = (
     "The paper prints this run twice: 4.31 / 0.872 as Ours (4-shot) in Table 2, 3.71 / 0.862 as w/o MSL in Table 4"
 )
-WITHOUT_FRM_FID = (
-    "The paper's FID of w/o FRM in Table 4, 4.31, is also that of Ours (4-shot) in Table 2, another model"
-)
+WITHOUT_FRM_FID = "The paper's FID of w/o FRM in Table 4, 4.31, is also that of Ours (4-shot) in Table 2, another model"
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,8 @@ TABLE3: Mapping[str, float] = {"PATN": 7, "PG2": 8, "XingGAN": 12, "Ours (4-shot
 TABLE3_NOTE = (
     "The paper's Table 3 gives minutes an epoch: "
     + ", ".join(f"{title} {minutes:g}" for title, minutes in TABLE3.items())
-    + "; fine-tuning < 1. These epochs cannot be of one size: 7 minutes fit 4 000 pairs of PATN, 85 minutes fit "
-    "37 289 queries of Ours"
+    + "; fine-tuning < 1. These epochs cannot be of one size: 7 minutes fit 4 000 pairs of PATN, "
+    "85 minutes fit 37 289 queries of Ours"
 )
 
 TABLE4: Mapping[str, Published] = {
@@ -75,8 +73,8 @@ TABLE4: Mapping[str, Published] = {
 def published(method: str, variant: str, shots: int, adaptation: str) -> Published | None:
     """The paper's row for a cell of the suite, or None where it has none.
 
-    An adapted cell is one whose adaptation is its method's own choice ("default", "tuned") or the paper's; the
-    paper's ablations are 4-shot, its baselines are never adapted.
+    The paper's baselines are never adapted and its ablations are 4-shot. Ours counts as adapted by its default,
+    by a tuned schedule or by the paper's.
     """
     if method != "ours":
         return TABLE1.get(method) if adaptation in ("default", "none") and not variant else None

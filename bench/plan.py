@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.cells import Stages, Workplace, equal_samples, record_name, stages
 from bench.files import read_json
 from bench.presets import preset
-from bench.run import Stages, Workplace, equal_samples, record_name, stages
 from bench.spec import FLOORS, Cell
 from bench.store import Stage, stored_stages
 

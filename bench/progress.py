@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -18,15 +18,9 @@ class Task(Protocol):
 class Reporter(Protocol):
     """Where progress goes."""
 
-    def task(self, label: str) -> "_TaskContext": ...
+    def task(self, label: str) -> AbstractContextManager[Task]: ...
 
     def line(self, text: str) -> None: ...
-
-
-class _TaskContext(Protocol):
-    def __enter__(self) -> Task: ...
-
-    def __exit__(self, *details: object) -> bool | None: ...
 
 
 class _LineTask:
@@ -52,7 +46,7 @@ class LineReporter:
         yield _LineTask(label)
         print(f"{label}: {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
 
-    def task(self, label: str) -> _TaskContext:
+    def task(self, label: str) -> AbstractContextManager[Task]:
         return self._context(label)
 
     def line(self, text: str) -> None:
@@ -70,7 +64,7 @@ class SilentReporter:
     def _context(self) -> Iterator[Task]:
         yield SilentReporter._Task()
 
-    def task(self, label: str) -> _TaskContext:
+    def task(self, label: str) -> AbstractContextManager[Task]:
         return self._context()
 
     def line(self, text: str) -> None:
@@ -107,7 +101,7 @@ class RichReporter:
             yield _Bar()
         self.line(f"{label}: {time.monotonic() - started:.1f} s")
 
-    def task(self, label: str) -> _TaskContext:
+    def task(self, label: str) -> AbstractContextManager[Task]:
         return self._context(label)
 
     def line(self, text: str) -> None:

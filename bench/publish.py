@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.cells import Workplace, data_pack, stages
 from bench.data.pack import Pack
 from bench.errors import NonFiniteLoss
 from bench.files import read_json
 from bench.generate import all_test_pairs, to_uint8
 from bench.presets import preset
 from bench.records import Record
-from bench.run import Workplace, data_pack, read_log, run_cell, stages
+from bench.run import read_log, run_cell
 from bench.spec import Cell
 from bench.tables import Table, table1
 
@@ -73,9 +74,7 @@ def _figures(
             tuning_curve(record, folder / f"tuning-{record.cell['variant'] or 'plain'}")
 
 
-def grid_rows(
-    cells: Sequence[Cell], titles: dict[Cell, str], pack: Pack, place: Workplace
-) -> list[GridRow]:
+def grid_rows(cells: Sequence[Cell], titles: dict[Cell, str], pack: Pack, place: Workplace) -> list[GridRow]:
     """One row a character, spread over the test set; the target is another frame of clip A each time."""
     from bench.figures import GridRow
     from methods.pose import stick_figure
@@ -96,9 +95,7 @@ def grid_rows(
             GridRow(
                 source=np.asarray(pack.rgb[pairs.source]),
                 target_pose=to_uint8(pose)[0],
-                outputs={
-                    title: np.asarray(images[where[target]]) for title, (images, where) in pictures.items()
-                },
+                outputs={title: np.asarray(images[where[target]]) for title, (images, where) in pictures.items()},
                 truth=np.asarray(pack.rgb[target]),
             )
         )
@@ -127,11 +124,11 @@ def print_records(records: Sequence[Record]) -> None:
         values = []
         for name in names:
             metric = record.metrics[name]
-            if "mean" in metric:
+            if metric.get("low") is not None:
                 half = (metric["high"] - metric["low"]) / 2
                 values.append(f"{metric['mean']:.3f} ±{half:.3f}")
             else:
-                values.append(f"{metric['value']:.3f}")
+                values.append(f"{metric.get('value', metric.get('mean')):.3f}")
         schedule = record.finetune
         tuned = f"lr {schedule['lr']:g} × {schedule['passes']}" if schedule else "none"
         shown.add_row(record.title, *values, tuned)
@@ -140,5 +137,3 @@ def print_records(records: Sequence[Record]) -> None:
     for record in records:
         for note in record.notes:
             console.print(f"{record.title}: {note}", highlight=False)
-
-

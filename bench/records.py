@@ -1,4 +1,4 @@
-"""The record of a scored cell: one JSON file that says everything tables and figures need (DESIGN, "the store")."""
+"""The record of a scored cell: one JSON file that says everything tables and figures need."""
 
 from __future__ import annotations
 
@@ -59,10 +59,26 @@ class Record:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Record:
         """The record in `value`; raises DataError with every missing, unknown or impossible field."""
+        if not isinstance(value, Mapping):
+            raise DataError(f"not a record but a JSON {type(value).__name__}")
         faults = list(_faults(value))
         if faults:
             raise DataError("not a record: " + "; ".join(faults))
         return cls(**{**value, "notes": tuple(value["notes"])})
+
+    def centre(self, metric: str) -> float:
+        """The mean over images, or the one value of a metric that is a distance between sets."""
+        value = self.metrics[metric]["mean" if metric in INTERVALS else "value"]
+        assert value is not None  # `from_dict` refuses a record without it
+        return value
+
+    def half_width(self, metric: str) -> float | None:
+        """Half of the 95 % interval: of the bootstrap, or 1.96 standard errors (KID); None where there is none."""
+        value = self.metrics[metric]
+        low, high, error = value.get("low"), value.get("high"), value.get("error")
+        if low is not None and high is not None:
+            return (high - low) / 2
+        return None if error is None else 1.96 * error
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON; `from_dict` gives the same record back."""
@@ -75,7 +91,8 @@ def _faults(value: Mapping[str, Any]) -> Iterator[str]:
         yield f"no field '{name}'"
     for name in sorted(set(value) - set(known)):
         close = difflib.get_close_matches(name, known, n=1)
-        yield f"unknown field '{name}'" + (f" (did you mean '{close[0]}'?)" if close else " (put it in 'extra')")
+        hint = f"did you mean '{close[0]}'?" if close else "what is new goes in 'extra'"
+        yield f"unknown field '{name}' ({hint})"
     if value.get("schema", SCHEMA) != SCHEMA:
         yield f"schema {value['schema']}, this version reads {SCHEMA}: run the cell again"
     if value.get("kind", "method") not in KINDS:
@@ -121,7 +138,7 @@ def _is_number(value: Any) -> bool:
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Write `record` so that a reader sees the old file or the new one; raises DataError for a broken record."""
+    """Write `record` atomically; raises DataError for one that could not be read back."""
     value = record.to_dict()
     Record.from_dict(value)
     write_json(path, value)
@@ -130,15 +147,9 @@ def write_record(path: Path, record: Record) -> None:
 def read_record(path: Path) -> Record:
     """The record in a JSON file; raises DataError that names the file."""
     try:
-        value = read_json(path)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{path}: {error}") from None
-    if not isinstance(value, Mapping):
-        raise DataError(f"{path}: not a record but a JSON {type(value).__name__}")
-    try:
-        return Record.from_dict(value)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
+        return Record.from_dict(read_json(path))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, DataError) as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def read_records(folder: Path) -> list[Record]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -11,227 +10,21 @@ from typing import Any
 
 import torch
 
-from bench.build import (
-    build,
-    method_class,
-    method_path,
-    perceptual_hashes,
-    pick_device,
-    pick_precision,
-    use_all_cores,
-)
+from bench.build import build, method_class, pick_device, use_all_cores
+from bench.cells import Stages, Workplace, data_pack, record_name, stages
 from bench.checkpoint import load_state
-from bench.data.pack import Pack, open_pack, procedural_pack
-from bench.data.recipe import Recipe
+from bench.data.pack import Pack
 from bench.environment import command_line, describe, git_state
-from bench.errors import UsageError, unknown
+from bench.errors import UsageError
 from bench.files import read_json
 from bench.floors import generate_floor
 from bench.generate import generate, tune
-from bench.presets import DataSize, Preset
-from bench.progress import Reporter
 from bench.records import Record, write_record
 from bench.score import score
-from bench.source import method_modules, source_hash
-from bench.spec import PAPER_FINETUNE, VARIANTS, Cell, TrainSpec, parse_adaptation
+from bench.spec import Cell, TrainSpec
 from bench.store import Stage
 from bench.train import train
-from methods.interface import Budget, FineTune, Method
-
-TRAIN_CODE = ("bench.train", "bench.data.batches")
-GENERATE_CODE = ("bench.generate", "bench.data.support")
-FLOOR_CODE = ("bench.floors", "bench.data.support")
-SCORE_CODE = (
-    "bench.score",
-    "bench.metrics.ssim",
-    "bench.metrics.pixel",
-    "bench.metrics.frechet",
-    "bench.metrics.kid",
-    "bench.metrics.features",
-    "bench.metrics.bootstrap",
-)
-
-
-@dataclass(frozen=True)
-class Workplace:
-    """Where cells are done: the store, the record folder, the data set, and who is told."""
-
-    store: Path
-    results: Path
-    report: Reporter
-    data: Path | None = None  # a folder with a pack of one's own; None: the preset's procedural data
-    workers: int | None = None
-
-
-@dataclass(frozen=True)
-class DataIdentity:
-    """What a plan must know of a data set before it is rendered."""
-
-    name: str
-    digest: str
-    image_size: int
-
-
-def data_identity(size: Preset, place: Workplace) -> DataIdentity:
-    """The data set a preset means, or the one the user named; renders nothing."""
-    if place.data is not None:
-        pack = open_pack(place.data)
-        return DataIdentity(place.data.name, pack.digest, pack.image_size)
-    return DataIdentity("procedural", Recipe.of(size.data).digest, size.data.image_size)
-
-
-@cache
-def _procedural(size: DataSize, store: Path, workers: int | None, report: Reporter) -> Pack:
-    with report.task(f"data, {size.train + size.validation + size.test} characters") as task:
-        return procedural_pack(size, store, workers, task.update)
-
-
-def data_pack(size: Preset, place: Workplace) -> Pack:
-    """The data set of a preset, rendered on first use, or the one the user named."""
-    if place.data is not None:
-        return open_pack(place.data)
-    return _procedural(size.data, place.store, place.workers, place.report)
-
-
-@dataclass(frozen=True)
-class Stages:
-    """The stages of one cell, by name. A floor has neither training nor tuning."""
-
-    cell: Cell
-    warm_start: Stage | None
-    train: Stage | None
-    tune: Stage | None
-    generate: Stage
-    score: Stage
-    spec: TrainSpec | None
-    schedule: FineTune | str | None
-
-
-def train_spec(
-    cell: Cell, size: Preset, data: DataIdentity, device: torch.device, report: Reporter
-) -> TrainSpec:
-    """The training a cell needs."""
-    cls = method_class(cell.method)
-    options = {**VARIANTS.get(cell.method, {}).get(cell.variant, {}), **cell.overrides}
-    options = {**size.options.get(cell.method, {}), **options}
-    common = {
-        "method": cell.method,
-        "preset": cell.preset,
-        "image_size": data.image_size,
-        "width": size.widths.get(cell.method, size.default_width),
-        "batch": size.batches.get(cell.method, size.default_batch),
-        "seed": cell.seed,
-        "precision": pick_precision(cell.precision, device),
-        "data": data.digest,
-        "perceptual": perceptual_hashes(cls.perceptual_nets, report),
-    }
-    meta = cell.method == "ours" and options.get("training") != "joint"
-    if cell.method != "ours":
-        return TrainSpec(variant=cell.variant, options=options, budget=Budget(size.pairs, 0), **common)
-    if not size.inner_perceptual:
-        options["inner_perceptual"] = False
-    warm = None
-    if size.warm_start_pairs:
-        # one joint training serves every row of the same network; options of meta-training do not touch it
-        joint = {"training": "joint", **{k: v for k, v in options.items() if k == "frm"}}
-        warm = TrainSpec(
-            variant="warm-start", options=joint, budget=Budget(size.warm_start_pairs, 0), **common
-        )
-    if meta:
-        budget = Budget(0, size.queries, size.warm_start_pairs)
-    else:
-        options.pop("inner_perceptual", None)
-        more = cell.extra_pairs or equal_samples(size)
-        budget = Budget(more, 0, size.warm_start_pairs)
-    return TrainSpec(variant=cell.variant, options=options, budget=budget, warm_start=warm, **common)
-
-
-def equal_samples(size: Preset, inner_steps: int = 4) -> int:
-    """Pairs of joint training that see as many samples as meta-training does: its inner steps count."""
-    return size.queries * (1 + inner_steps)
-
-
-def stages(cell: Cell, place: Workplace) -> Stages:
-    """The stages of a cell with their keys. Does none of them."""
-    size = cell.check()
-    device = pick_device(cell.device)
-    data = data_identity(size, place)
-    extractor = _extractor_identity(cell.extractor)
-    score_code = source_hash(SCORE_CODE)
-    if cell.is_floor:
-        identity = {"floor": cell.method, "data": data.digest}
-        drawn = Stage(
-            place.store, "generate", f"{cell.method}-{cell.preset}", identity, source_hash(FLOOR_CODE)
-        )
-        scored = _score_stage(place, drawn, extractor, score_code)
-        return Stages(cell, None, None, None, drawn, scored, None, None)
-    spec = train_spec(cell, size, data, device, place.report)
-    module = method_path(cell.method).partition(":")[0]
-    code = source_hash([*method_modules(module), *TRAIN_CODE])
-    trained = Stage(place.store, "train", spec.label, spec.identity(), code)
-    warm = None
-    if spec.warm_start is not None:
-        warm = Stage(place.store, "train", spec.warm_start.label, spec.warm_start.identity(), code)
-    schedule = _schedule(cell)
-    generate_code = source_hash(GENERATE_CODE)
-    tuned = None
-    if schedule == "tuned":
-        grid = {
-            "train": trained.key,
-            "shots": cell.shots,
-            "protocol": cell.protocol,
-            "lrs": list(size.tuning_lrs),
-            "passes": list(size.tuning_passes),
-            "targets": size.tuning_targets,
-        }
-        tuned = Stage(place.store, "tune", f"{spec.label}-{cell.shots}shot", grid, generate_code)
-    identity = {
-        "train": trained.key,
-        "shots": cell.shots,
-        "protocol": cell.protocol,
-        "adaptation": tuned.key if tuned else (vars(schedule) if isinstance(schedule, FineTune) else None),
-    }
-    label = f"{spec.label}-{cell.shots}shot-{_slug(cell.adaptation)}"
-    drawn = Stage(place.store, "generate", label, identity, generate_code)
-    return Stages(
-        cell, warm, trained, tuned, drawn, _score_stage(place, drawn, extractor, score_code), spec, schedule
-    )
-
-
-def _schedule(cell: Cell) -> FineTune | str | None:
-    """None: no adaptation; "tuned": chosen on validation characters; else an explicit schedule."""
-    wanted = parse_adaptation(cell.adaptation)
-    if wanted == "default":
-        return "tuned" if method_class(cell.method).few_shot else None
-    if wanted == "none":
-        return None
-    return PAPER_FINETUNE if wanted == "paper" else wanted
-
-
-def _slug(text: str) -> str:
-    return "".join(c if c.isalnum() or c in "-." else "_" for c in text)
-
-
-def _score_stage(place: Workplace, drawn: Stage, extractor: dict[str, str], code: str) -> Stage:
-    identity = {"generate": drawn.key, "extractor": extractor}
-    return Stage(place.store, "score", f"{drawn.label}-{extractor['name']}", identity, code)
-
-
-@cache
-def _extractor_identity(name: str) -> dict[str, str]:
-    """Name and weights hash of the FID features, fixed before anything is computed with them.
-
-    `auto` is the paper's kind, Danbooru, where its weights are on this machine, and Inception otherwise; the
-    table's header says which. Raises WeightsMissing.
-    """
-    from bench import weights
-    from bench.metrics.features import EXTRACTORS
-
-    if name == "auto":
-        name = "danbooru-resnet50" if weights.available("danbooru-resnet50") else "inception"
-    if name not in EXTRACTORS:
-        raise unknown("feature extractor", name, EXTRACTORS)
-    return {"name": name, "sha256": weights.load(name).sha256}
+from methods.interface import FineTune, Method
 
 
 def run_cell(cell: Cell, place: Workplace) -> Record:
@@ -289,24 +82,6 @@ def run_cell(cell: Cell, place: Workplace) -> Record:
     record = _record(cell, plan, pack, trained, tuned, drawn, scored, device, place)
     write_record(place.results / cell.preset / "records" / f"{record_name(cell)}.json", record)
     return record
-
-
-def record_name(cell: Cell) -> str:
-    """The file name of a cell's record: every part that tells two cells of a preset apart."""
-    if cell.is_floor:
-        return cell.method
-    parts = [_slug(cell.method), cell.variant, f"{cell.shots}shot"]
-    if cell.adaptation != "default":
-        parts.append(_slug(cell.adaptation))
-    if cell.extra_pairs:
-        parts.append(f"{cell.extra_pairs}pairs")
-    if cell.protocol != "shift":
-        parts.append(cell.protocol)
-    if cell.overrides:
-        parts.append("-".join(f"{k}_{v}" for k, v in sorted(cell.overrides.items())))
-    if cell.extractor != "auto":
-        parts.append(cell.extractor)
-    return "-".join([*(part for part in parts if part), f"s{cell.seed}"])
 
 
 def _train(

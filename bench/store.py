@@ -117,9 +117,7 @@ def stored_stages(root: Path) -> Iterator[StoredStage]:
             size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
             used = max(f.stat().st_mtime for f in folder.rglob("*") if f.is_file())
             found.append(
-                StoredStage(
-                    folder, kind, stage["label"], stage["address"], stage["source"], state, size, used
-                )
+                StoredStage(folder, kind, stage["label"], stage["address"], stage["source"], state, size, used)
             )
     yield from sorted(found, key=lambda stage: stage.used)
 
@@ -134,8 +132,7 @@ def superseded(root: Path) -> list[StoredStage]:
     return [
         stage
         for stage in stages
-        if stage.state == "failed"
-        or (stage.address in newest and newest[stage.address].folder != stage.folder)
+        if stage.state == "failed" or (stage.address in newest and newest[stage.address].folder != stage.folder)
     ]
 
 

@@ -47,9 +47,7 @@ def stop_requested() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _batch(
-    pack: Pack, phase: Phase, seed: int, step: int, device: torch.device
-) -> PairBatch | EpisodeBatch:
+def _batch(pack: Pack, phase: Phase, seed: int, step: int, device: torch.device) -> PairBatch | EpisodeBatch:
     if phase.data == "pairs":
         return pair_batch(pack, seed, step, phase.batch, device)
     return episode_batch(pack, seed, step, phase.batch, phase.support, device)
@@ -140,9 +138,7 @@ def train(
     return _summary(method, phases, seconds, log)
 
 
-def _refuse_non_finite(
-    losses: dict[str, torch.Tensor], spec: TrainSpec, phase: Phase, step: int
-) -> None:
+def _refuse_non_finite(losses: dict[str, torch.Tensor], spec: TrainSpec, phase: Phase, step: int) -> None:
     bad = [name for name, value in losses.items() if not bool(torch.isfinite(value).all())]
     if bad:
         raise NonFiniteLoss(
@@ -151,9 +147,7 @@ def _refuse_non_finite(
         )
 
 
-def _summary(
-    method: Method, phases: list[Phase], seconds: float, log: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _summary(method: Method, phases: list[Phase], seconds: float, log: list[dict[str, Any]]) -> dict[str, Any]:
     parameters: dict[str, int] = {}
     for probe in method.probes():
         parameters[probe.name] = sum(p.numel() for p in probe.module.parameters())
@@ -161,8 +155,7 @@ def _summary(
         "seconds": seconds,
         "steps": sum(phase.steps for phase in phases),
         "phases": [
-            {"name": p.name, "data": p.data, "batch": p.batch, "steps": p.steps, "samples": p.samples}
-            for p in phases
+            {"name": p.name, "data": p.data, "batch": p.batch, "steps": p.steps, "samples": p.samples} for p in phases
         ],
         "losses": {k: v for k, v in (log[-1] if log else {}).items() if k not in ("phase", "step", "seconds")},
         "parameters": parameters,

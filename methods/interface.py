@@ -172,7 +172,7 @@ class Method(Protocol):
 
 def options_from(cls: type[Any], overrides: Mapping[str, Any]) -> Any:
     """An instance of the frozen dataclass `cls` with `overrides`; raises ValueError naming an unknown field."""
-    known = {f for f in cls.__dataclass_fields__}
+    known = set(cls.__dataclass_fields__)
     unknown = sorted(set(overrides) - known)
     if unknown:
         raise ValueError(f"unknown option {', '.join(unknown)}; known: {', '.join(sorted(known))}")

@@ -1,4 +1,4 @@
-"""Perceptual features (Johnson et al. 2016): maps of a frozen VGG, and the distance between two sets of them."""
+"""Perceptual features (Johnson et al. 2016): maps of a frozen VGG, and a distance between two sets."""
 
 from __future__ import annotations
 
@@ -71,9 +71,12 @@ class VGGFeatures(nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
         self.requires_grad_(False)
+        # in float32 on a CPU this layout is several times faster here, and in bfloat16 no slower
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         x = ((images + 1) / 2 - self.mean) / self.std
+        x = x.contiguous(memory_format=torch.channels_last)
         maps = []
         for segment in self.segments:
             x = segment(x)

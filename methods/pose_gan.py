@@ -109,9 +109,7 @@ class DiscriminatorPair:
             shape = gan_loss(self.shape(torch.cat([fake, target_pose], 1)), real=True, kind="lsgan")
         return appearance, shape
 
-    def step(
-        self, fake: Tensor, target: Tensor, source: Tensor, target_pose: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def step(self, fake: Tensor, target: Tensor, source: Tensor, target_pose: Tensor) -> tuple[Tensor, Tensor]:
         """One update of D_PP, then one of D_PB; their losses, unweighted. `fake` is the generator step's."""
         fake = fake.detach()  # the published image pool has size 0 in this configuration
         return (
@@ -119,9 +117,7 @@ class DiscriminatorPair:
             self._update(self.shape, self.shape_optimizer, fake, target, target_pose),
         )
 
-    def _update(
-        self, network: Discriminator, optimizer: Adam, fake: Tensor, real: Tensor, beside: Tensor
-    ) -> Tensor:
+    def _update(self, network: Discriminator, optimizer: Adam, fake: Tensor, real: Tensor, beside: Tensor) -> Tensor:
         on_real = gan_loss(network(torch.cat([real, beside], 1)), real=True, kind="lsgan")
         on_fake = gan_loss(network(torch.cat([fake, beside], 1)), real=False, kind="lsgan")
         loss = 0.5 * (on_real + on_fake)

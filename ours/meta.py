@@ -97,9 +97,7 @@ def meta_gradient(
     for step, weight in enumerate(step_weights):
         adapting, _ = evaluate(fast, support.take(step))
         # the loss is a mean over tasks, and each task descends its own: hence the factor
-        gradients = torch.autograd.grad(
-            tasks * adapting.total, list(fast.values()), create_graph=second_order
-        )
+        gradients = torch.autograd.grad(tasks * adapting.total, list(fast.values()), create_graph=second_order)
         result.inner.append(adapting.total.detach())
         moved = torch._foreach_sub(list(fast.values()), gradients, alpha=lr)
         if not second_order:

@@ -85,9 +85,7 @@ class Ours:
             self.discriminator.parameters(), self.options.lr_discriminator, betas, fused=fused
         )
         self.features = setup.perceptual.get("vgg16") if self.options.perceptual else None
-        self.loss = GeneratorLoss(
-            self.discriminator, self.options.l1, self.options.perceptual, self.features
-        )
+        self.loss = GeneratorLoss(self.discriminator, self.options.l1, self.options.perceptual, self.features)
 
     # --- training -------------------------------------------------------------------------------------------
 
@@ -138,9 +136,7 @@ class Ours:
     def _meta_step(self, batch: EpisodeBatch, progress: Progress) -> dict[str, Tensor]:
         """Adapt to every task, then one step of G on the query losses and one of D (eq. 7-11)."""
         options = self.options
-        weights = step_weights(
-            options.inner_steps, progress.epoch(EPOCHS), options.msl_epochs, enabled=options.msl
-        )
+        weights = step_weights(options.inner_steps, progress.epoch(EPOCHS), options.msl_epochs, enabled=options.msl)
         with frozen(self.discriminator):  # row 14: D never changes inside, and only G's terms have gradients
             result = meta_gradient(
                 self.generator,
@@ -163,9 +159,7 @@ class Ours:
             **losses,
         }
 
-    def _discriminator_step(
-        self, pose: Tensor, real: Tensor, fakes: list[tuple[float, Tensor]]
-    ) -> dict[str, Tensor]:
+    def _discriminator_step(self, pose: Tensor, real: Tensor, fakes: list[tuple[float, Tensor]]) -> dict[str, Tensor]:
         """Row 12: real + fake, without Pix2Pix's half; row 18: the fakes of each counted step, weighted."""
         d_real = gan_loss(self.discriminator(pose, real), real=True)
         d_fake = sum(
@@ -219,9 +213,9 @@ class Ours:
         options, found = self.options, []
         if self.setup.width != 1:
             found.append(f"widths are {self.setup.width:g} of the published ones")
-        if self.features is None:
+        if options.perceptual and self.features is None:
             found.append("no VGG-16 weights: trained without the perceptual term")
-        elif not options.inner_perceptual and options.training == "meta":
+        elif not options.inner_perceptual:
             found.append("perceptual term in the refining (outer) step only")
         if self.setup.budget.warm_start_pairs:
             found.append(f"{options.training} training starts from {self.setup.budget.warm_start_pairs} pairs of "

@@ -57,9 +57,7 @@ def test_every_training_frame_is_a_target_once_an_epoch(counts: list[int], seed:
 
 
 @given(counts, seeds, st.integers(0, 50))
-def test_a_source_is_another_frame_of_the_same_training_character(
-    counts: list[int], seed: int, step: int
-) -> None:
+def test_a_source_is_another_frame_of_the_same_training_character(counts: list[int], seed: int, step: int) -> None:
     pack = make_pack(counts)
     source, target = pair_indices(pack, seed, step, 8)
     assert (source != target).all()

@@ -236,9 +236,7 @@ def test_check_survives_any_damage(dataset: Path, data: st.DataObject) -> None:
     whole = path.read_bytes()
     content = bytearray(whole)
     at = data.draw(st.integers(0, len(whole) - 8))
-    content[at : at + 8] = data.draw(
-        st.binary(min_size=8, max_size=8).filter(lambda b: b != whole[at : at + 8])
-    )
+    content[at : at + 8] = data.draw(st.binary(min_size=8, max_size=8).filter(lambda b: b != whole[at : at + 8]))
     path.write_bytes(content)
     try:
         assert check(dataset)
@@ -330,9 +328,7 @@ def test_images_are_in_minus_one_to_one(pack: Pack) -> None:
     images = pack.images([5, 3], "cpu")
     assert images.shape == (2, 3, 32, 32) and images.dtype == torch.float32
     assert images[:, :, 0, 0].eq(1).all()
-    assert torch.equal(
-        ((images[1] + 1) * 127.5).round().byte(), torch.from_numpy(pack.rgb[3].copy()).permute(2, 0, 1)
-    )
+    assert torch.equal(((images[1] + 1) * 127.5).round().byte(), torch.from_numpy(pack.rgb[3].copy()).permute(2, 0, 1))
     assert torch.equal(pack.foreground([3])[0, 0] * 255, torch.from_numpy(pack.alpha[3].astype(np.float32)))
 
 
@@ -345,11 +341,7 @@ def test_changing_a_batch_changes_no_file(pack: Pack) -> None:
 
 def test_a_resized_pack_scales_images_and_joints(pack: Pack, made: Path, tmp_path: Path) -> None:
     small = pack_of(open_dataset(made), tmp_path, image_size=16)
-    means = (
-        np.asarray(pack_of(open_dataset(made), tmp_path).rgb[:1], float)
-        .reshape(1, 16, 2, 16, 2, 3)
-        .mean((2, 4))
-    )
+    means = np.asarray(pack_of(open_dataset(made), tmp_path).rgb[:1], float).reshape(1, 16, 2, 16, 2, 3).mean((2, 4))
     assert np.abs(small.rgb[:1] - means).max() <= 1
     assert np.allclose(small.keypoints[..., :2] * 2, pack.keypoints[..., :2])
     assert (small.keypoints[..., 2] == pack.keypoints[..., 2]).all()

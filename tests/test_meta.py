@@ -62,7 +62,13 @@ def run(
 ) -> tuple[dict[str, torch.Tensor], MetaResult]:
     generator, loss = networks(smooth)
     result = meta_gradient(
-        generator, loss, episodes(**changes), weights, LR, inner_features=False, second_order=order == "second"
+        generator,
+        loss,
+        episodes(**changes),
+        weights,
+        LR,
+        inner_features=False,
+        second_order=order == "second",
     )
     return {n: p.grad for n, p in generator.named_parameters() if p.grad is not None}, result
 
@@ -96,9 +102,7 @@ def test_second_order_equals_finite_differences_of_the_whole_procedure() -> None
     direction = {n: torch.randn_like(p) for n, p in generator.named_parameters()}
 
     def at(h: float) -> float:
-        moved = {
-            n: (p.detach() + h * direction[n]).requires_grad_() for n, p in generator.named_parameters()
-        }
+        moved = {n: (p.detach() + h * direction[n]).requires_grad_() for n, p in generator.named_parameters()}
         return float(outer_loss(generator, loss, moved, batch).detach())
 
     h = 1e-6

@@ -113,10 +113,7 @@ def test_the_score_of_an_image_does_not_depend_on_its_batch():
         alone = ssim(generated[one], targets[one], alphas[one])
         assert alone.full[0] == pytest.approx(together.full[index], abs=1e-12)
         assert alone.foreground[0] == pytest.approx(together.foreground[index], abs=1e-12)
-        assert (
-            l1(generated[one], targets[one], alphas[one]).full[0]
-            == l1(generated, targets, alphas).full[index]
-        )
+        assert l1(generated[one], targets[one], alphas[one]).full[0] == l1(generated, targets, alphas).full[index]
 
 
 def test_a_target_without_a_foreground_is_refused():
@@ -192,9 +189,7 @@ def test_kid_is_the_unbiased_mmd_and_its_error_the_jackknife():
     assert found.value == pytest.approx(direct(x, y), rel=1e-10)
     less_x = np.array([direct(np.delete(x, i, 0), y) for i in range(7)])
     less_y = np.array([direct(x, np.delete(y, i, 0)) for i in range(9)])
-    expected = np.sqrt(
-        6 / 7 * ((less_x - less_x.mean()) ** 2).sum() + 8 / 9 * ((less_y - less_y.mean()) ** 2).sum()
-    )
+    expected = np.sqrt(6 / 7 * ((less_x - less_x.mean()) ** 2).sum() + 8 / 9 * ((less_y - less_y.mean()) ** 2).sum())
     assert found.error == pytest.approx(expected, rel=1e-8)
 
 
@@ -284,9 +279,7 @@ def test_danbooru_weights_with_a_foreign_or_missing_key_are_refused(danbooru_res
         Extractor("danbooru-resnet18")
 
 
-def test_features_do_not_depend_on_the_batch_and_equal_images_are_computed_once(
-    danbooru_resnet18, monkeypatch
-):
+def test_features_do_not_depend_on_the_batch_and_equal_images_are_computed_once(danbooru_resnet18, monkeypatch):
     extractor = Extractor("danbooru-resnet18")
     images, _ = batch(10)
     together = extractor(images)

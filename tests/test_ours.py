@@ -41,9 +41,7 @@ def pairs(seed: int = 0) -> PairBatch:
 def episode(seed: int = 0, shots: int = 2) -> EpisodeBatch:
     images, points = figures(2 * (shots + 2), seed)
     images, points = images.unflatten(0, (2, -1)), points.unflatten(0, (2, -1))
-    return EpisodeBatch(
-        images[:, 0], points[:, 0], images[:, 1:-1], points[:, 1:-1], images[:, -1:], points[:, -1:]
-    )
+    return EpisodeBatch(images[:, 0], points[:, 0], images[:, 1:-1], points[:, 1:-1], images[:, -1:], points[:, -1:])
 
 
 def support(shots: int = 2) -> Support:
@@ -98,7 +96,9 @@ def test_sigma_is_the_spectral_norm_and_starts_at_one() -> None:
     torch.nn.init.normal_(layer.weight)
     for _ in range(100):
         layer.power_iteration()
-    assert float(layer.sigma().detach()) == pytest.approx(float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)))
+    assert float(layer.sigma().detach()) == pytest.approx(
+        float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2))
+    )
     before = layer.u.clone()
     layer(torch.randn(1, 4, 8, 8))
     assert torch.equal(layer.u, before), "a forward pass moves no vector"

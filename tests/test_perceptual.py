@@ -33,9 +33,7 @@ def images(seed: int, batch: int = 2) -> Tensor:
 
 
 def test_the_layers_are_those_of_the_papers() -> None:
-    assert VGGFeatures("vgg16", made_weights("vgg16", 4)).layers == (
-        *("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
-    )
+    assert VGGFeatures("vgg16", made_weights("vgg16", 4)).layers == (*("relu1_2", "relu2_2", "relu3_3", "relu4_3"),)
     assert VGGFeatures("vgg19", made_weights("vgg19", 1)).layers == ("relu1_2",)
     assert len(layer_names("vgg16")) == 13 and len(layer_names("vgg19")) == 16
 
@@ -80,7 +78,7 @@ def test_the_distance_is_a_sum_over_layers_of_mean_differences() -> None:
 def test_the_gradient_reaches_the_image_and_never_the_features() -> None:
     vgg = VGGFeatures("vgg19", made_weights("vgg19", 1))
     image = images(0).requires_grad_()
-    perceptual_distance(vgg(image), vgg(images(1))).backward()
+    perceptual_distance(vgg(image), vgg(images(1))).backward()  # type: ignore[no-untyped-call]
     assert image.grad is not None and image.grad.abs().max() > 0
     assert all(not p.requires_grad and p.grad is None for p in vgg.parameters())
 

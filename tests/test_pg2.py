@@ -195,9 +195,7 @@ def test_adapting_tunes_both_stages_and_never_the_method() -> None:
     asked = (batch.source, batch.source_keypoints, batch.target_keypoints)
     trained = method.adapt(support_of(batch), None)(*asked)
     passes = {}
-    tuned = method.adapt(
-        support_of(batch), FineTune(lr=1e-4, passes=2), lambda n, t: passes.update({n: t(*asked)})
-    )
+    tuned = method.adapt(support_of(batch), FineTune(lr=1e-4, passes=2), lambda n, t: passes.update({n: t(*asked)}))
     assert sorted(passes) == [0, 1, 2]
     torch.testing.assert_close(passes[0], trained)
     torch.testing.assert_close(passes[2], tuned(*asked))
@@ -210,9 +208,7 @@ def test_it_trains_and_draws_under_bfloat16() -> None:
     method, batch = a_method(), pairs()
     with torch.autocast("cpu", torch.bfloat16):
         losses = train(method, 1, 1, batch) | train(method, 2, 2, batch)
-        image = method.adapt(support_of(batch), None)(
-            batch.source, batch.source_keypoints, batch.target_keypoints
-        )
+        image = method.adapt(support_of(batch), None)(batch.source, batch.source_keypoints, batch.target_keypoints)
     assert all(value.dtype == torch.float32 and value.isfinite() for value in losses.values())
     assert image.dtype == torch.float32
 

@@ -34,9 +34,7 @@ def pairs(batch: int = 2, seed: int = 0) -> PairBatch:
         return blocks.repeat_interleave(SIZE // 4, 2).repeat_interleave(SIZE // 4, 3)
 
     def keypoints() -> Tensor:
-        return torch.cat(
-            [torch.rand(batch, 17, 2, generator=draw) * SIZE, torch.full((batch, 17, 1), 2.0)], 2
-        )
+        return torch.cat([torch.rand(batch, 17, 2, generator=draw) * SIZE, torch.full((batch, 17, 1), 2.0)], 2)
 
     return PairBatch(images(), keypoints(), images(), keypoints())
 
@@ -201,9 +199,7 @@ def test_adapting_changes_the_transfer_and_never_the_method() -> None:
     asked = (batch.source, batch.source_keypoints, batch.target_keypoints)
     trained = method.adapt(support_of(batch), None)(*asked)
     passes = {}
-    tuned = method.adapt(
-        support_of(batch), FineTune(lr=1e-4, passes=2), lambda n, t: passes.update({n: t(*asked)})
-    )
+    tuned = method.adapt(support_of(batch), FineTune(lr=1e-4, passes=2), lambda n, t: passes.update({n: t(*asked)}))
     assert sorted(passes) == [0, 1, 2]
     torch.testing.assert_close(passes[0], trained)
     torch.testing.assert_close(passes[2], tuned(*asked))
@@ -216,9 +212,7 @@ def test_it_trains_and_draws_under_bfloat16() -> None:
     method, batch = a_method(), pairs()
     with torch.autocast("cpu", torch.bfloat16):
         losses = train(method, 2, batch)
-        image = method.adapt(support_of(batch), None)(
-            batch.source, batch.source_keypoints, batch.target_keypoints
-        )
+        image = method.adapt(support_of(batch), None)(batch.source, batch.source_keypoints, batch.target_keypoints)
     assert all(value.dtype == torch.float32 and value.isfinite() for value in losses.values())
     assert image.dtype == torch.float32
 

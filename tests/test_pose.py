@@ -72,9 +72,7 @@ def test_lines_are_three_pixels_wide_at_256_and_never_thinner_than_one(size: int
     y = 218 * size // 256
     shin = figure[0, :, y, 128 * size // 256 : 164 * size // 256]
     ink = torch.tensor([255, 77, 0]) / 127.5 - 1
-    coverage = ((1 - shin) / (1 - ink)[:, None].clamp_min(1e-6))[1:].mean(
-        0
-    )  # red is full on white and on ink
+    coverage = ((1 - shin) / (1 - ink)[:, None].clamp_min(1e-6))[1:].mean(0)  # red is full on white and on ink
     assert coverage.sum().item() == pytest.approx(width, abs=0.25)
 
 

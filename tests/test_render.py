@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.data.render.camera import Camera, frame_camera
+from bench.data.render.camera import Camera, frame_camera, view_axes
 from bench.data.render.dance import Dance
 from bench.data.render.joints import BODY_BONES, joints_3d, keypoints
 from bench.data.render.model import BLEND, CUTOUT, Material, Model, Skeleton
@@ -192,9 +192,7 @@ def test_cutout_leaves_holes_and_blend_leaves_glass(model: Model) -> None:
     checker = np.zeros((8, 8, 4), np.uint8)
     checker[..., 3] = np.kron(np.indices((2, 2)).sum(0) % 2, np.ones((4, 4))) * 255
     solid = shot(model, rest_relaxed(model))[0].rgba[..., 3]
-    holes = replace(
-        model, materials=(Material(texture=0, mode=CUTOUT, outline_width=0.0),), textures=(checker,)
-    )
+    holes = replace(model, materials=(Material(texture=0, mode=CUTOUT, outline_width=0.0),), textures=(checker,))
     glass = replace(model, materials=(Material(color=(1, 1, 1, 0.5), mode=BLEND),))
     assert (shot(holes, rest_relaxed(model))[0].rgba[..., 3] > 0).sum() < 0.9 * (solid > 0).sum()
     alpha = shot(glass, rest_relaxed(model))[0].rgba[..., 3]
@@ -231,9 +229,7 @@ def test_seen_from_the_front_the_left_hand_is_on_the_right_of_the_picture(facing
 def test_which_of_the_face_shows_from_behind_and_in_profile(facing: float) -> None:
     figure = humanoid(facing)
     world = rest_relaxed(figure)
-    shown = {
-        azimuth: set(np.flatnonzero(shot(figure, world, azimuth)[2][:5, 2])) for azimuth in (90, 180, 270)
-    }
+    shown = {azimuth: set(np.flatnonzero(shot(figure, world, azimuth)[2][:5, 2])) for azimuth in (90, 180, 270)}
     assert shown[180] == {LEFT_EAR, RIGHT_EAR}
     assert shown[90] == {NOSE, LEFT_EYE, LEFT_EAR}
     assert shown[270] == {NOSE, RIGHT_EYE, RIGHT_EAR}
@@ -341,3 +337,116 @@ def test_body_joints_are_the_bones_in_coco_order(model: Model) -> None:
     assert BODY_BONES[4] == "leftHand" and BODY_BONES[11] == "rightFoot"
     np.testing.assert_allclose(joints[LEFT_WRIST], (0.60, 1.25, 0.0))
     np.testing.assert_allclose(joints[LEFT_EYE], (0.04, 1.46, 0.10))
+
+
+def solid(
+    vertices: np.ndarray, normals: np.ndarray, faces: np.ndarray, texture: np.ndarray | None = None, **look: object
+) -> Model:
+    """A mesh on one bone that never moves; uv runs over the square from (-0.5, 0.5) to (0.5, -0.5)."""
+    count = len(vertices)
+    return Model(
+        positions=vertices.astype(np.float32),
+        normals=np.broadcast_to(normals, vertices.shape).astype(np.float32),
+        uv=np.stack([vertices[:, 0] + 0.5, 0.5 - vertices[:, 1]], 1).astype(np.float32),
+        joints=np.zeros((count, 4), np.int32),
+        weights=np.tile(np.array([1, 0, 0, 0], np.float32), (count, 1)),
+        faces=faces.astype(np.int32),
+        face_material=np.zeros(len(faces), np.int32),
+        materials=(Material(texture=-1 if texture is None else 0, **look),),  # type: ignore[arg-type]
+        textures=() if texture is None else (texture,),
+        skeleton=Skeleton(("hips",), np.array([-1], np.int32), np.zeros((1, 3)), np.eye(3)[None], {"hips": 0}),
+        palette=np.zeros(1, np.int32),
+        inverse_bind=np.eye(4)[None],
+        face_anchors=np.zeros((5, 3)),
+    )
+
+
+def panel_picture(
+    size: int, normal: tuple[float, float, float] = (0, 0, 1), texture: np.ndarray | None = None, **look: object
+) -> np.ndarray:
+    """RGB of a square metre that fills the picture."""
+    corners = np.array([(-0.5, -0.5, 0), (0.5, -0.5, 0), (0.5, 0.5, 0), (-0.5, 0.5, 0)])
+    model = solid(corners, np.array(normal), np.array([(0, 1, 2), (0, 2, 3)]), texture, **look)
+    camera = Camera(view_axes(0), np.array([0.0, 0.0, 5.0]), 5.0 * size, size)
+    frame = Renderer(model, size).render(model.skeleton.globals(), camera)
+    assert (frame.rgba[..., 3] == 255).all()
+    np.testing.assert_allclose(frame.depth, 5.0, rtol=1e-6)
+    return frame.rgba[..., :3].astype(int)
+
+
+def grey(values: np.ndarray) -> np.ndarray:
+    """An opaque texture of these levels [h, w]."""
+    return np.stack([values, values, values, np.full_like(values, 255)], -1).astype(np.uint8)
+
+
+def test_a_texture_is_upright_and_not_mirrored() -> None:
+    quarters = np.full((64, 64, 4), 255, np.uint8)
+    colors = {(0, 0): (255, 0, 0), (0, 1): (0, 255, 0), (1, 0): (0, 0, 255), (1, 1): (255, 255, 0)}
+    for (row, column), color in colors.items():
+        quarters[row * 32 : row * 32 + 32, column * 32 : column * 32 + 32, :3] = color
+    picture = panel_picture(32, texture=quarters, unlit=True)
+    for (row, column), color in colors.items():
+        assert tuple(picture[8 + 16 * row, 8 + 16 * column]) == color
+
+
+def test_a_magnified_texture_is_interpolated() -> None:
+    ramp = np.clip((np.arange(32) + 0.5) / 16 - 0.5, 0, 1) * 255  # between the centres of two texels
+    down = panel_picture(32, texture=grey(np.array([[0, 0], [255, 255]])), unlit=True)
+    across = panel_picture(32, texture=grey(np.array([[0, 255], [0, 255]])), unlit=True)
+    np.testing.assert_allclose(down[8:24, 16, 0], ramp[8:24], atol=1)
+    np.testing.assert_allclose(across[16, 8:24, 0], ramp[8:24], atol=1)
+
+
+def test_a_minified_texture_shows_its_mean() -> None:
+    stripes = np.zeros((256, 256), int)
+    stripes[:, 4::8] = 255  # one column in eight, where the sample of each 8 x 8 block falls
+    picture = panel_picture(16, texture=grey(stripes), unlit=True)
+    np.testing.assert_allclose(picture, 255 / 8, atol=3)
+
+
+def test_light_comes_from_above_right_and_in_front_of_the_camera() -> None:
+    look = {"color": (1.0, 0.8, 0.6, 1.0), "shade": (0.4, 0.2, 0.0)}
+    for axis in np.eye(3):
+        assert (panel_picture(8, tuple(axis), **look) == (255, 204, 153)).all()
+        assert (panel_picture(8, tuple(-axis), **look) == (102, 51, 0)).all()
+    assert (panel_picture(8, (0, -1, 0), unlit=True, **look) == (255, 204, 153)).all()
+
+
+@pytest.mark.parametrize(
+    ("pixel", "expected"),
+    [
+        (0.001, 4.0),  # 4 mm at 1 mm a pixel: as the material says
+        (0.008, 0.8),  # would be half a pixel: widened to what still draws as a line
+        (0.040, 0.3),  # 0.8 pixels would be eight times the line: three times it at most
+    ],
+)
+def test_a_thin_outline_is_widened_to_be_drawn_but_not_without_limit(pixel: float, expected: float) -> None:
+    angles = np.arange(64) * 2 * np.pi / 64
+    ring = np.stack([np.sin(angles), np.zeros(64), np.cos(angles)], 1)
+    radius, i = 6 * pixel, np.arange(64)
+    vertices = np.concatenate([ring * radius - (0, 40 * pixel, 0), ring * radius + (0, 40 * pixel, 0)])
+    after = (i + 1) % 64
+    faces = np.concatenate([np.stack([i, after, after + 64], 1), np.stack([i, after + 64, i + 64], 1)])
+    camera = Camera(view_axes(0), np.array([0.0, 0.0, 20.0]), 20.0 / pixel, 32)
+
+    def width(outline: float) -> float:
+        """Pixels covered in a row across an upright tube."""
+        tube = solid(vertices, np.concatenate([ring, ring]), faces, outline_width=outline)
+        frame = Renderer(tube, 32, supersample=16).render(tube.skeleton.globals(), camera)
+        return float(frame.rgba[16, :, 3].sum()) / 255
+
+    assert width(0.0) == pytest.approx(12, abs=0.15)
+    assert width(0.004) - width(0.0) == pytest.approx(2 * expected, abs=0.15)
+
+
+def test_in_profile_the_near_side_is_visible_and_the_far_side_occluded(model: Model) -> None:
+    for azimuth, near in ((90, 0), (-90, 1)):
+        visibility = shot(model, rest_relaxed(model, degrees=88), azimuth)[2][5:, 2].reshape(6, 2)
+        assert (visibility[:, near] == 2).all() and (visibility[:, 1 - near] == 1).all()
+
+
+def test_dances_show_the_front_most_and_every_other_side_too() -> None:
+    poses = [Dance(seed, 20.0).pose(time) for seed in range(20) for time in np.arange(0, 20, 0.5)]
+    quarter = np.round(np.array([pose.hips[0] for pose in poses]) / 90).astype(int) % 4  # front, left, back, right
+    share = np.bincount(quarter, minlength=4) / len(poses)
+    assert share.argmax() == 0 and share.min() > 0.02

@@ -4,7 +4,7 @@ from bench.source import _code_tokens, method_modules, source_hash
 
 
 def test_comments_docstrings_and_layout_do_not_count() -> None:
-    terse = 'def f(x):\n    return x + 1\n'
+    terse = "def f(x):\n    return x + 1\n"
     wordy = '"""Module."""\n\n\ndef f(x):  # adds\n    """Add one."""\n\n    return (x\n        + 1)\n'
     assert _code_tokens(terse) != _code_tokens(wordy)  # the parentheses are code
     assert _code_tokens(terse) == _code_tokens(wordy.replace("(x\n        + 1)", "x + 1"))

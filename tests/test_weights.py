@@ -104,9 +104,7 @@ def wheel(folder: Path, member: str, content: bytes) -> Registry:
         archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tinyweights\nVersion: 1.0\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
-    return Registry(
-        "tinyweights", "1.0", "wheel", sha256(path.read_bytes()), member, sha256(content), "torchvision"
-    )
+    return Registry("tinyweights", "1.0", "wheel", sha256(path.read_bytes()), member, sha256(content), "torchvision")
 
 
 def nothing_left(folder: Path) -> bool:
@@ -303,9 +301,7 @@ def test_a_flax_kernel_becomes_torchs(tmp_path):
     path = tmp_path / "net.ckpt"
     path.write_bytes(pickle.dumps({"AlexNet_0": layers}))
     state = convert.read(path, "flax-alexnet")
-    assert sorted(state) == sorted(
-        f"features.{i}.{part}" for i in (0, 3, 6, 8, 10) for part in ("weight", "bias")
-    )
+    assert sorted(state) == sorted(f"features.{i}.{part}" for i in (0, 3, 6, 8, 10) for part in ("weight", "bias"))
     assert state["features.3.weight"][5, 2, 1, 4] == layers["Conv_1"]["kernel"][1, 4, 2, 5]
 
 
@@ -329,18 +325,14 @@ def test_the_caffe_vgg19_behind_torchvisions_input_is_the_file_behind_its_own(tm
     conv, relu = torch.nn.functional.conv2d, torch.relu
     rgb = torch.rand((1, 3, 12, 12), generator=generator)
     caffe = conv(rgb, source["0.weight"], source["0.bias"])
-    expected = relu(
-        conv(relu(conv(caffe, source["2.weight"], source["2.bias"])), source["5.weight"], source["5.bias"])
-    )
+    expected = relu(conv(relu(conv(caffe, source["2.weight"], source["2.bias"])), source["5.weight"], source["5.bias"]))
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (convert.IMAGENET_MEAN, convert.IMAGENET_STD))
     first = relu(conv((rgb - mean) / std, state["features.0.weight"], state["features.0.bias"]))
     second = relu(conv(first, state["features.2.weight"], state["features.2.bias"]))
     scale = convert.CAFFE_RELU1_2_SCALE
     torch.testing.assert_close(second, expected * scale, rtol=1e-4, atol=1e-4)
     third = conv(second, state["features.5.weight"], state["features.5.bias"])
-    torch.testing.assert_close(
-        third, conv(expected, source["9.weight"], source["9.bias"]), rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(third, conv(expected, source["9.weight"], source["9.bias"]), rtol=1e-4, atol=1e-4)
 
 
 def test_every_convolution_of_inception_has_one_place():

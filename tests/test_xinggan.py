@@ -50,10 +50,7 @@ def test_attention_is_the_explicit_formula() -> None:
     a, b = torch.randn(2, 16, 6, 6), torch.randn(2, 16, 6, 6)
 
     def formula(own: Tensor, other: Tensor) -> Tensor:
-        q, k, v = (
-            f(x).flatten(2)
-            for f, x in ((attention.query, own), (attention.key, other), (attention.value, own))
-        )
+        q, k, v = (f(x).flatten(2) for f, x in ((attention.query, own), (attention.key, other), (attention.value, own)))
         weights = torch.einsum("bci,bcj->bij", q, k).softmax(2)  # over keys, without 1/sqrt(d)
         return own + 0.7 * torch.einsum("bcj,bij->bci", v, weights).view(own.shape)
 
@@ -75,9 +72,7 @@ def test_attention_in_parts_has_the_same_value_and_gradient(monkeypatch: pytest.
 def test_no_attention_map_is_kept_for_the_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     def kept(count: int) -> int:
         saved: dict[int, Tensor] = {}  # by address: the parts save the same keys and values
-        with torch.autograd.graph.saved_tensors_hooks(
-            lambda x: saved.setdefault(x.data_ptr(), x), lambda x: x
-        ):
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.setdefault(x.data_ptr(), x), lambda x: x):
             attend(tokens(count, 4, 0), tokens(count, 4, 1), tokens(count, 8, 2))
         return sum(x.numel() for x in saved.values())
 
@@ -115,6 +110,7 @@ def test_the_image_is_a_convex_combination_with_the_source_last() -> None:
     generator = Generator(0.125).eval()
     source, poses = torch.rand(2, 3, 64, 64) * 2 - 1, torch.rand(2, 36, 64, 64)
     last = generator.masks[-2]  # the convolution before the softmax
+    assert isinstance(last, nn.ConvTranspose2d) and last.bias is not None
     chosen = {}
     for index in (0, 10, 20):
         nn.init.zeros_(last.weight)

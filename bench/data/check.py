@@ -62,9 +62,7 @@ def _split_faults(dataset: Dataset) -> Iterator[str]:
             yield f"characters/{file.name}: not in manifest.json; delete the file or import the data again"
 
 
-def _character_faults(
-    dataset: Dataset, name: str, entry: CharacterEntry, fronts: dict[str, U8]
-) -> Iterator[str]:
+def _character_faults(dataset: Dataset, name: str, entry: CharacterEntry, fronts: dict[str, U8]) -> Iterator[str]:
     path = dataset.folder / entry.file
     if not path.exists():
         yield f"{entry.file}: missing; {MAKE_AGAIN}"

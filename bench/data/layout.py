@@ -184,9 +184,7 @@ def open_character(path: Path) -> Path | zipfile.Path:
     try:
         return zipfile.Path(path) / path.stem
     except UNREADABLE as error:
-        raise DataError(
-            f"{path.name}: unreadable archive ({error}); delete the file and make it again"
-        ) from error
+        raise DataError(f"{path.name}: unreadable archive ({error}); delete the file and make it again") from error
 
 
 def decode(content: bytes) -> U8:
@@ -311,9 +309,7 @@ def open_dataset(folder: Path) -> Dataset:
     try:
         manifest, split = read_json(folder / "manifest.json"), read_json(folder / "split.json")
         if manifest["schema"] != SCHEMA:
-            raise DataError(
-                f"{folder.name}: layout {manifest['schema']}, this version reads {SCHEMA}; make it again"
-            )
+            raise DataError(f"{folder.name}: layout {manifest['schema']}, this version reads {SCHEMA}; make it again")
         return Dataset(
             folder=folder,
             digest=manifest["digest"],

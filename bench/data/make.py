@@ -37,9 +37,7 @@ def _one_thread() -> None:
     os.environ["NUMBA_NUM_THREADS"] = "1"
 
 
-def _make_character(
-    folder: Path, recipe: Recipe, seed: int, source: FrameSource
-) -> tuple[str, CharacterEntry]:
+def _make_character(folder: Path, recipe: Recipe, seed: int, source: FrameSource) -> tuple[str, CharacterEntry]:
     """One character: taken from the disk if it is there and whole, else rendered and written."""
     name = character_name(seed)
     path = folder / "characters" / f"{name}.zip"
@@ -51,17 +49,13 @@ def _make_character(
     return name, write_character(path, source(recipe, seed))
 
 
-def _make_all(
-    folder: Path, recipe: Recipe, workers: int, source: FrameSource
-) -> Iterator[tuple[str, CharacterEntry]]:
+def _make_all(folder: Path, recipe: Recipe, workers: int, source: FrameSource) -> Iterator[tuple[str, CharacterEntry]]:
     seeds = recipe.all_seeds()
     if workers == 1:
         for seed in seeds:
             yield _make_character(folder, recipe, seed, source)
         return
-    with ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread
-    ) as pool:
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
         waiting = [pool.submit(_make_character, folder, recipe, seed, source) for seed in seeds]
         try:
             for future in as_completed(waiting):
@@ -94,9 +88,7 @@ def make_dataset(
     return open_dataset(folder)
 
 
-def _make_missing(
-    folder: Path, recipe: Recipe, workers: int, on_progress: OnProgress, source: FrameSource
-) -> None:
+def _make_missing(folder: Path, recipe: Recipe, workers: int, on_progress: OnProgress, source: FrameSource) -> None:
     total = len(recipe.all_seeds())
     for leftover in folder.glob("characters/.*"):  # temporary files of a killed call; we hold the lock
         leftover.unlink()

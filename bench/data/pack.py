@@ -137,9 +137,7 @@ def open_pack(folder: Path) -> Pack:
         pixels = np.load(folder / "pixels.npy", mmap_mode="c")
         keypoints, index = np.load(folder / "keypoints.npy"), np.load(folder / "index.npy")
     except (OSError, KeyError, ValueError) as error:
-        raise DataError(
-            f"{folder.name}: not a whole pack ({error}); delete the folder and make it again"
-        ) from error
+        raise DataError(f"{folder.name}: not a whole pack ({error}); delete the folder and make it again") from error
     if not len(pixels) == len(keypoints) == len(index):
         raise DataError(f"{folder.name}: arrays of different length; delete the folder and make it again")
     return Pack(
@@ -165,10 +163,7 @@ def _fitted(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
         return packed
     # each channel by itself: the colours are already on white and must not be weighted by alpha again
     resized = [
-        [
-            np.asarray(Image.fromarray(frame[..., c]).resize((size, size), Image.Resampling.BOX))
-            for c in range(4)
-        ]
+        [np.asarray(Image.fromarray(frame[..., c]).resize((size, size), Image.Resampling.BOX)) for c in range(4)]
         for frame in packed
     ]
     return np.stack([np.stack(channels, axis=-1) for channels in resized])
@@ -209,9 +204,7 @@ def build_pack(
                 raise DataError(f"{name}: not the pixels its manifest names; run `bench data check`")
             height, width = character.images.shape[1:3]
             if height != width:
-                raise DataError(
-                    f"{name}: frames are {width}×{height} px; pad them to squares and import again"
-                )
+                raise DataError(f"{name}: frames are {width}×{height} px; pad them to squares and import again")
             frames = slice(at, at + len(character.frames))
             pixels[frames] = _fitted(character.images, size)
             for row, frame in enumerate(character.frames, start=at):

@@ -43,9 +43,7 @@ def foreground_of(
         kinds = [f"{images.dtype} {list(images.shape)}" for images in (generated, target)]
         raise ValueError(f"cannot compare {kinds[0]} with {kinds[1]}")
     if target.ndim != 4 or target.shape[-1] != 3 or len(target) == 0 or alpha.shape != target.shape[:3]:
-        raise ValueError(
-            f"images {list(target.shape)} with alpha {list(alpha.shape)}, not [N, H, W, 3] and [N, H, W]"
-        )
+        raise ValueError(f"images {list(target.shape)} with alpha {list(alpha.shape)}, not [N, H, W, 3] and [N, H, W]")
     foreground = alpha > 0
     empty = np.flatnonzero(~foreground.any((1, 2)))
     if len(empty):

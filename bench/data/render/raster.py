@@ -251,9 +251,7 @@ class Renderer:
         self.model, self.size, self.supersample = model, size, supersample
         self._materials, self._textures = material_arrays(model), texture_atlas(model)
         samples = size * supersample
-        self._canvas = _Canvas(
-            np.zeros((samples, samples, 4), np.float32), np.zeros((samples, samples), np.float32)
-        )
+        self._canvas = _Canvas(np.zeros((samples, samples, 4), np.float32), np.zeros((samples, samples), np.float32))
         self._positions, self._normals = np.zeros_like(model.positions), np.zeros_like(model.normals)
 
         of_face = np.array(model.face_material)

@@ -44,9 +44,7 @@ def add_bottom(mesh: MeshBuilder, f: Figure, traits: Traits) -> None:
     loose = looseness(f, clothes.top)
     if clothes.top == "kimono":
         sash = mesh.material("sash", clothes.bottom_color)
-        _add_girdle(
-            mesh, f, (f.spine + 0.045 * f.height, f.hips + 0.02 * f.height), loose + 0.012 * f.scale, sash
-        )
+        _add_girdle(mesh, f, (f.spine + 0.045 * f.height, f.hips + 0.02 * f.height), loose + 0.012 * f.scale, sash)
     elif clothes.belt:
         belt = mesh.material("belt", LEATHER)
         ends = (f.hips + 0.045 * f.height, f.hips + 0.022 * f.height)
@@ -119,9 +117,7 @@ def _add_trousers(mesh: MeshBuilder, f: Figure, kind: str, cloth: int) -> None:
     mesh.add_pair(leg, leg_weights(f, leg.vertices[:, 1]), cloth)
 
 
-def _add_girdle(
-    mesh: MeshBuilder, f: Figure, ends: tuple[float, float], inflate: float, material: int
-) -> None:
+def _add_girdle(mesh: MeshBuilder, f: Figure, ends: tuple[float, float], inflate: float, material: int) -> None:
     """A band round the waist; its edges lie on the cloth."""
     y = np.linspace(*ends, 6)
     lifted = inflate * np.array([0.6, 1, 1, 1, 1, 0.6])

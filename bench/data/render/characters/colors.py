@@ -45,9 +45,7 @@ def distance(first: RGB, second: RGB) -> float:
     """The "redmean" approximation of a perceptual distance; black to white is about 765."""
     mean_red = (first[0] + second[0]) / 2
     dr, dg, db = (float(x - y) for x, y in zip(first, second, strict=True))
-    return float(
-        ((2 + mean_red / 256) * dr * dr + 4 * dg * dg + (2 + (255 - mean_red) / 256) * db * db) ** 0.5
-    )
+    return float(((2 + mean_red / 256) * dr * dr + 4 * dg * dg + (2 + (255 - mean_red) / 256) * db * db) ** 0.5)
 
 
 def apart(colors: Iterable[RGB], others: Sequence[RGB], least: float) -> tuple[RGB, ...]:

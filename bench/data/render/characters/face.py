@@ -112,9 +112,7 @@ def _eyeball(size: tuple[int, int], centre: Point, face: Face, half: Point) -> I
         y = cy - 0.9 * ih + 1.8 * ih * f
         reach = 0.88 * iw * max(0.0, 1 - ((y - cy) / (0.92 * ih)) ** 2) ** 0.5
         light = scaled(face.iris, 0.42 + 0.80 * f)
-        draw.rectangle(
-            (cx - reach, y, cx + reach, y + 2.1 * ih / steps), fill=mixed(light, WHITE, 0.14 * f * f)
-        )
+        draw.rectangle((cx - reach, y, cx + reach, y + 2.1 * ih / steps), fill=mixed(light, WHITE, 0.14 * f * f))
     pupil = scaled(face.iris, 0.18)
     draw.ellipse((cx - 0.42 * iw, cy - 0.45 * ih, cx + 0.42 * iw, cy + 0.35 * ih), fill=pupil)
     draw.ellipse((cx - 0.64 * iw, cy - 0.74 * ih, cx, cy - 0.18 * ih), fill=WHITE)

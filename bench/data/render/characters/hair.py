@@ -134,9 +134,7 @@ def _add_shell(d: Hairdresser) -> None:
     along = np.concatenate([around, around[:, :1]], axis=1).reshape(-1, 3)
     azimuth = np.degrees(np.arctan2(np.abs(along[:, 0]), along[:, 2]))
     bears_hair = along[:, 1] > np.interp(azimuth, *HAIRLINE)
-    d.mesh.add(
-        Surface(shell.vertices, shell.faces[bears_hair[shell.faces].all(1)], shell.uv), "head", d.strand
-    )
+    d.mesh.add(Surface(shell.vertices, shell.faces[bears_hair[shell.faces].all(1)], shell.uv), "head", d.strand)
 
 
 def _add_bangs(d: Hairdresser) -> None:
@@ -171,9 +169,7 @@ def _add_side_locks(d: Hairdresser) -> None:
     t = np.linspace(0, 1, 8)
     fall = d.figure.head * d.traits.hair.side_locks
     for side in (1.0, -1.0):
-        on_skull = d.head.at(
-            side * np.interp(t, [0, 0.5, 1], [50, 70, 66]), np.linspace(0.75, -0.55, 8), 1.10
-        )
+        on_skull = d.head.at(side * np.interp(t, [0, 0.5, 1], [50, 70, 66]), np.linspace(0.75, -0.55, 8), 1.10)
         hanging = on_skull[-1] + np.stack([side * 0.01 * t, -fall * t, 0.01 * t], axis=1)
         d.lock(np.concatenate([on_skull, hanging[1:]]), d.head.width * 0.20, 0.45)
 

@@ -52,9 +52,7 @@ class Head:
 
     def on_face(self, x: float, y: float) -> F64:
         """Point [3] of the surface where the painted face has coordinates (x, y)."""
-        u, v = (
-            plane.ravel() for plane in np.meshgrid(np.linspace(-0.95, 0.95, 77), np.linspace(-0.98, 0.4, 77))
-        )
+        u, v = (plane.ravel() for plane in np.meshgrid(np.linspace(-0.95, 0.95, 77), np.linspace(-0.98, 0.4, 77)))
         inside = u * u + v * v < 0.999
         u, v = u[inside], v[inside]
         points = self.surface(np.stack([u, v, np.sqrt(1 - u * u - v * v)], axis=1))
@@ -76,9 +74,7 @@ def add_head(mesh: MeshBuilder, head: Head, traits: Traits) -> None:
     """Skull, painted face and ears."""
     skull = grid(head.surface(directions(26, 36)), cap_first=True, cap_last=True)
     offset = skull.vertices - head.centre
-    uv = np.stack(
-        [0.5 + offset[:, 0] / (2 * head.width * SPAN_X), 0.5 - offset[:, 1] / (head.height * SPAN_Y)], axis=1
-    )
+    uv = np.stack([0.5 + offset[:, 0] / (2 * head.width * SPAN_X), 0.5 - offset[:, 1] / (head.height * SPAN_Y)], axis=1)
     skin = mesh.material("head", traits.body.skin, shade=SKIN_SHADE, shift=0.25)
     painted = mesh.material(
         "face",

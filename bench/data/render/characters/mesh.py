@@ -54,10 +54,7 @@ class Surface:
         _, place = np.unique(places @ np.array([1, 1 << 20, 1 << 40]), return_inverse=True)
         index = place.ravel()[self.faces].ravel()
         summed = np.stack(
-            [
-                np.bincount(index, np.repeat(face_normals[:, axis], 3), minlength=place.max() + 1)
-                for axis in range(3)
-            ],
+            [np.bincount(index, np.repeat(face_normals[:, axis], 3), minlength=place.max() + 1) for axis in range(3)],
             axis=1,
         )
         normals = summed[place.ravel()]
@@ -138,9 +135,7 @@ def directions(rows: int, columns: int, last: float = np.pi) -> F64:
     """Unit vectors [rows, columns, 3] from the crown down to polar angle `last`."""
     polar = np.linspace(0.01, last - 0.01, rows)[:, None]
     angle = turn(columns)
-    return np.stack(
-        [-np.sin(polar) * np.cos(angle), np.cos(polar) + 0 * angle, np.sin(polar) * np.sin(angle)], axis=-1
-    )
+    return np.stack([-np.sin(polar) * np.cos(angle), np.cos(polar) + 0 * angle, np.sin(polar) * np.sin(angle)], axis=-1)
 
 
 def ellipsoid(centre: ArrayLike, radii: ArrayLike, rows: int = 10) -> Surface:
@@ -251,9 +246,9 @@ class MeshBuilder:
             uv=_joined([surface.uv for surface in self._surfaces]),
             joints=np.concatenate(self._joints),
             weights=_joined(self._weights),
-            faces=np.concatenate(
-                [s.faces + offset for s, offset in zip(self._surfaces, offsets, strict=False)]
-            ).astype(np.int32),
+            faces=np.concatenate([s.faces + offset for s, offset in zip(self._surfaces, offsets, strict=False)]).astype(
+                np.int32
+            ),
             face_material=np.concatenate(self._face_material),
             materials=tuple(self._materials),
             textures=tuple(self._textures),

@@ -92,9 +92,7 @@ def _add_scarf_end(mesh: MeshBuilder, f: Figure, loose: float, material: int) ->
     front = float(torso_front(f, np.array([f.neck_base - 0.055 * f.height]), loose)[0])
     x = 0.03 * f.scale + 0.02 * t
     z = front + (0.020 + 0.020 * np.sin(4 * t)) * f.scale
-    end = grid(
-        tube(np.stack([x, y, z], axis=1), 0.026 * f.scale, 0.010 * f.scale, 8, side=(1, 0, 0)), cap_last=True
-    )
+    end = grid(tube(np.stack([x, y, z], axis=1), 0.026 * f.scale, 0.010 * f.scale, 8, side=(1, 0, 0)), cap_last=True)
     mesh.add(end, torso_weights(f, end.vertices[:, 1]), material)
 
 
@@ -110,9 +108,7 @@ def _add_sailor_collar(mesh: MeshBuilder, f: Figure, traits: Traits) -> None:
     over_shoulders = np.stack([-1.05 * reach * np.cos(angle), y, 0.72 * reach * np.sin(angle)], axis=-1)
     inflate = looseness(f, traits.clothes.top) + 0.007 * f.scale
     on_blouse = torso_rings(f, y.ravel(), inflate, columns).reshape(6, columns, columns, 3)[:, index, index]
-    inside = np.hypot(over_shoulders[..., 0], over_shoulders[..., 2]) < np.hypot(
-        on_blouse[..., 0], on_blouse[..., 2]
-    )
+    inside = np.hypot(over_shoulders[..., 0], over_shoulders[..., 2]) < np.hypot(on_blouse[..., 0], on_blouse[..., 2])
     points = np.where(inside[..., None], on_blouse, over_shoulders)
     opening = columns // 2  # the column in front; its neighbours are left out
     points = np.roll(points, -(opening + 2), axis=1)[:, : columns - 3]

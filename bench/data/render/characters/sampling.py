@@ -88,9 +88,7 @@ def _face(seed: int, male: bool) -> Face:
         brow_gap=Draws(seed, "face", "brow gap").uniform(0.05, 0.25),
         brow_tilt=Draws(seed, "face", "brow tilt").uniform(-0.25, 0.40),
         brow_weight=Draws(seed, "face", "brow weight").uniform(0.0, 1.0) * (1.6 if male else 1.0),
-        mouth=Draws(seed, "face", "mouth").choice(
-            ("smile", "open", "cat", "flat"), p=(0.45, 0.20, 0.10, 0.25)
-        ),
+        mouth=Draws(seed, "face", "mouth").choice(("smile", "open", "cat", "flat"), p=(0.45, 0.20, 0.10, 0.25)),
         mouth_width=Draws(seed, "face", "mouth width").uniform(0.12, 0.20),
         glasses=Draws(seed, "face", "glasses").choice(
             (None, (40, 40, 48), (170, 50, 50), (200, 170, 80)), p=(0.86, 0.08, 0.03, 0.03)
@@ -112,17 +110,11 @@ def _hair_color(seed: int, family: str, attempt: int) -> RGB:
 
 
 def _hair(seed: int, male: bool, skin: RGB) -> Hair:
-    family = Draws(seed, "hair", "family").choice(
-        ("vivid", "dark", "light", "silver"), p=(0.42, 0.26, 0.20, 0.12)
-    )
-    color = most_distinct(
-        lambda attempt: _hair_color(seed, family, attempt), lambda hair: distance(hair, skin) / 90
-    )
+    family = Draws(seed, "hair", "family").choice(("vivid", "dark", "light", "silver"), p=(0.42, 0.26, 0.20, 0.12))
+    color = most_distinct(lambda attempt: _hair_color(seed, family, attempt), lambda hair: distance(hair, skin) / 90)
     tip = Draws(seed, "hair", "tip")
     if male:
-        back = Draws(seed, "hair", "back").choice(
-            ("short", "spiky", "bob", "ponytail"), p=(0.42, 0.36, 0.12, 0.10)
-        )
+        back = Draws(seed, "hair", "back").choice(("short", "spiky", "bob", "ponytail"), p=(0.42, 0.36, 0.12, 0.10))
     else:
         back = Draws(seed, "hair", "back").choice(
             ("short", "bob", "medium", "long", "twintails", "ponytail", "buns", "braids", "side tail"),
