@@ -85,7 +85,9 @@ def pick_precision(name: str, device: torch.device) -> str:
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The context every forward pass of a training or a generation runs in."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    # without the cache of cast weights: fine-tuning updates weights inside one such context, and would go on
+    # drawing with the ones that were cast first
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)
 
 
 def use_all_cores() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from bench.build import method_class, method_path, perceptual_hashes, pick_device, pick_precision
-from bench.data.pack import Pack, open_pack, procedural_pack
+from bench.data.pack import Pack, open_pack, open_procedural, procedural_pack
 from bench.data.recipe import Recipe
 from bench.errors import unknown
-from bench.presets import DataSize, Preset
+from bench.presets import Preset
 from bench.progress import Reporter
 from bench.source import method_modules, source_hash
 from bench.spec import PAPER_FINETUNE, VARIANTS, Cell, TrainSpec, parse_adaptation
@@ -62,17 +62,15 @@ def data_identity(size: Preset, place: Workplace) -> DataIdentity:
     return DataIdentity("procedural", Recipe.of(size.data).digest, size.data.image_size)
 
 
-@cache
-def _procedural(size: DataSize, store: Path, workers: int | None, report: Reporter) -> Pack:
-    with report.task(f"data, {size.train + size.validation + size.test} characters") as task:
-        return procedural_pack(size, store, workers, task.update)
-
-
 def data_pack(size: Preset, place: Workplace) -> Pack:
     """The data set of a preset, rendered on first use, or the one the user named."""
     if place.data is not None:
         return open_pack(place.data)
-    return _procedural(size.data, place.store, place.workers, place.report)
+    made = open_procedural(size.data, place.store)
+    if made is None:
+        with place.report.task(f"data, {size.data.train + size.data.validation + size.data.test} characters") as task:
+            made = procedural_pack(size.data, place.store, place.workers, task.update)
+    return made
 
 
 @dataclass(frozen=True)
@@ -94,6 +92,9 @@ def train_spec(cell: Cell, size: Preset, data: DataIdentity, device: torch.devic
     cls = method_class(cell.method)
     options = {**VARIANTS.get(cell.method, {}).get(cell.variant, {}), **cell.overrides}
     options = {**size.options.get(cell.method, {}), **options}
+    wanted = cell.precision
+    if wanted == "auto" and device.type == "cpu":
+        wanted = size.precisions.get(cell.method, wanted)
     spec = TrainSpec(
         method=cell.method,
         variant=cell.variant,
@@ -103,7 +104,7 @@ def train_spec(cell: Cell, size: Preset, data: DataIdentity, device: torch.devic
         width=size.widths.get(cell.method, size.default_width),
         batch=size.batches.get(cell.method, size.default_batch),
         seed=cell.seed,
-        precision=pick_precision(cell.precision, device),
+        precision=pick_precision(wanted, device),
         data=data.digest,
         budget=Budget(size.pairs, 0),
         perceptual=perceptual_hashes(cls.perceptual_nets, report),

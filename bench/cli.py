@@ -373,7 +373,7 @@ def store_ls(store: StoreOption = None, as_json: JsonOption = False) -> None:
 
     root = store or default_root()
     old = {stage.folder for stage in superseded(root)}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"kind": s.kind, "label": s.label, "folder": str(s.folder), "mebibytes": round(s.size / 2**20, 2),
          "state": "superseded" if s.folder in old and s.state == "done" else s.state}
         for s in stored_stages(root)

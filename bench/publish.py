@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.cells import Workplace, data_pack, stages
+from bench.cells import Workplace, data_pack, record_name, stages
 from bench.data.pack import Pack
 from bench.errors import NonFiniteLoss
 from bench.files import read_json
 from bench.generate import all_test_pairs, to_uint8
 from bench.presets import preset
 from bench.records import Record
-from bench.run import read_log, run_cell
+from bench.run import read_log, row_title, run_cell
 from bench.spec import Cell
 from bench.tables import Table, table1
 
@@ -25,56 +26,62 @@ if TYPE_CHECKING:
 GRID_CHARACTERS = 6
 
 
-def run_cells(cells: Sequence[Cell], place: Workplace) -> list[Record]:
-    """Records of all cells, in order. A cell whose training diverges is said aloud and left out."""
-    records = []
+@dataclass(frozen=True)
+class Outcome:
+    """Cells that were done, with their records, and why others were not."""
+
+    done: list[tuple[Cell, Record]]
+    missing: dict[str, str]  # row title -> reason
+
+
+def run_cells(cells: Sequence[Cell], place: Workplace) -> Outcome:
+    """Do all cells, in order. One whose training diverges is said aloud and left out; the rest goes on."""
+    outcome = Outcome([], {})
     for number, cell in enumerate(cells):
-        place.report.line(f"[{number + 1}/{len(cells)}] {cell.title} {cell.variant}".rstrip())
+        place.report.line(f"[{number + 1}/{len(cells)}] {row_title(cell)}")
         try:
-            records.append(run_cell(cell, place))
+            outcome.done.append((cell, run_cell(cell, place)))
         except NonFiniteLoss as error:
             place.report.line(f"SKIPPED: {error}")
-    return records
+            outcome.missing[row_title(cell)] = str(error)
+    return outcome
 
 
 def publish_table1(cells: Sequence[Cell], place: Workplace) -> Table:
     """Do every cell of Table 1, then write the table and its figures under `results/<preset>/`."""
-    records = run_cells(cells, place)
-    table = table1(records)
+    outcome = run_cells(cells, place)
+    table = table1([record for _, record in outcome.done], missing=outcome.missing)
     folder = place.results / cells[0].preset
     table.write(folder / "table1")
     with place.report.task("figures") as task:
-        drawn = [cell for cell in cells if cell.method != "truth"]
-        titles = {cell: record.title for cell, record in zip(cells, records, strict=False)}
-        _figures(drawn, records, titles, place, folder / "figures")
+        _figures(outcome.done, place, folder / "figures")
         task.update(1, 1)
+    if outcome.missing:
+        place.report.line(f"left out: {', '.join(outcome.missing)}")
     return table
 
 
-def _figures(
-    cells: Sequence[Cell],
-    records: Sequence[Record],
-    titles: dict[Cell, str],
-    place: Workplace,
-    folder: Path,
-) -> None:
+def _figures(done: Sequence[tuple[Cell, Record]], place: Workplace, folder: Path) -> None:
     from bench.figures import comparison_grid, training_curves, tuning_curve
 
-    pack = data_pack(preset(cells[0].preset), place)
+    pack = data_pack(preset(done[0][0].preset), place)
     folder.mkdir(parents=True, exist_ok=True)
-    comparison_grid(grid_rows(cells, titles, pack, place), folder / "table1")
+    # the truth is a column of every grid already
+    drawn = {record.title: cell for cell, record in done if cell.method != "truth"}
+    comparison_grid(grid_rows(drawn, pack, place), folder / "table1")
     logs = {}
-    for cell in cells:
+    for cell, record in done:
         found = stages(cell, place)
+        if found.warm_start is not None:
+            logs[f"{record.title.split(' (')[0]}: warm start"] = read_log(found.warm_start)
         if found.train is not None:
-            logs[titles[cell]] = read_log(found.train)
-    training_curves(logs, folder / "training")
-    for record in records:
+            logs[record.title] = read_log(found.train)
         if record.finetune and record.finetune.get("curve"):
-            tuning_curve(record, folder / f"tuning-{record.cell['variant'] or 'plain'}")
+            tuning_curve(record, folder / f"tuning-{record_name(cell)}")
+    training_curves(logs, folder / "training")
 
 
-def grid_rows(cells: Sequence[Cell], titles: dict[Cell, str], pack: Pack, place: Workplace) -> list[GridRow]:
+def grid_rows(cells: Mapping[str, Cell], pack: Pack, place: Workplace) -> list[GridRow]:
     """One row a character, spread over the test set; the target is another frame of clip A each time."""
     from bench.figures import GridRow
     from methods.pose import stick_figure
@@ -82,10 +89,10 @@ def grid_rows(cells: Sequence[Cell], titles: dict[Cell, str], pack: Pack, place:
     everyone = list(all_test_pairs(pack))
     chosen = sorted({round(i) for i in np.linspace(0, len(everyone) - 1, min(GRID_CHARACTERS, len(everyone)))})
     pictures: dict[str, tuple[Any, dict[int, int]]] = {}
-    for cell in cells:
+    for title, cell in cells.items():
         folder = stages(cell, place).generate.folder
         where = {frame: i for i, frame in enumerate(read_json(folder / "frames.json"))}
-        pictures[titles[cell]] = (np.load(folder / "images.npy", mmap_mode="r"), where)
+        pictures[title] = (np.load(folder / "images.npy", mmap_mode="r"), where)
     rows = []
     for number, index in enumerate(chosen):
         pairs = everyone[index]
@@ -123,12 +130,8 @@ def print_records(records: Sequence[Record]) -> None:
     for record in records:
         values = []
         for name in names:
-            metric = record.metrics[name]
-            if metric.get("low") is not None:
-                half = (metric["high"] - metric["low"]) / 2
-                values.append(f"{metric['mean']:.3f} ±{half:.3f}")
-            else:
-                values.append(f"{metric.get('value', metric.get('mean')):.3f}")
+            half = record.half_width(name)
+            values.append(f"{record.centre(name):.3f}" + (f" ±{half:.3f}" if half is not None else ""))
         schedule = record.finetune
         tuned = f"lr {schedule['lr']:g} × {schedule['passes']}" if schedule else "none"
         shown.add_row(record.title, *values, tuned)

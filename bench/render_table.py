@@ -300,7 +300,8 @@ def terminal(table: Table) -> RichTable:
     shown = RichTable(title=Text(table.title), box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
     shown.add_column("Method", min_width=27)
     for column in table.columns:
-        header = f"{column.title}{_marks(column.footnotes)}\n{column.detail}".rstrip()
+        detail = column.detail.replace(", ", "\n")  # no header wider than the numbers below it
+        header = f"{column.title}{_marks(column.footnotes)}\n{detail}".rstrip()
         shown.add_column(Text(header), justify="right")
     for block in table.blocks:
         if block.heading:

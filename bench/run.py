@@ -21,7 +21,7 @@ from bench.floors import generate_floor
 from bench.generate import generate, tune
 from bench.records import Record, write_record
 from bench.score import score
-from bench.spec import Cell, TrainSpec
+from bench.spec import FLOORS, Cell, TrainSpec
 from bench.store import Stage
 from bench.train import train
 from methods.interface import FineTune, Method
@@ -135,7 +135,6 @@ def _record(
     spec = plan.spec
     warm = plan.warm_start.summary() if plan.warm_start else None
     schedule = tuned or (vars(plan.schedule) if isinstance(plan.schedule, FineTune) else None)
-    title = cell.title if cell.is_floor or cell.label else _title(cell)
     notes = list(trained.get("notes", []))
     return Record.from_dict(
         {
@@ -151,7 +150,7 @@ def _record(
                 "data": "procedural" if place.data is None else place.data.name,
                 "protocol": cell.protocol,
             },
-            "title": title,
+            "title": row_title(cell),
             "kind": "floor" if cell.is_floor else "method",
             "build": {
                 "options": dict(spec.options) if spec else {},
@@ -196,8 +195,10 @@ def _record(
     )
 
 
-def _title(cell: Cell) -> str:
+def row_title(cell: Cell) -> str:
     """The row title as the paper writes it."""
+    if cell.is_floor or cell.label:
+        return cell.label or FLOORS[cell.method]
     cls = method_class(cell.method)
     title = cls.title
     if cls.few_shot or cell.adaptation not in ("default", "none"):

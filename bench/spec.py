@@ -114,14 +114,6 @@ class Cell:
         parse_adaptation(self.adaptation)
         return size
 
-    @property
-    def title(self) -> str:
-        if self.label:
-            return self.label
-        if self.is_floor:
-            return FLOORS[self.method]
-        return self.method
-
 
 def parse_adaptation(text: str) -> FineTune | str:
     """One of ADAPTATIONS, or an explicit schedule such as `lr=0.01,passes=5`."""

@@ -1,5 +1,7 @@
 """Checkpoints: whole or not there, and never code."""
 
+import hashlib
+import json
 import pickle
 from pathlib import Path
 
@@ -35,11 +37,9 @@ def test_a_checkpoint_that_carries_code_is_refused(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return Path.touch, (tmp_path / "owned",)  # type: ignore[return-value]
 
-    import hashlib
-
     content = pickle.dumps(Evil())
     (tmp_path / "evil.pt").write_bytes(content)
-    (tmp_path / "evil.pt.json").write_text('{"sha256": "%s"}' % hashlib.sha256(content).hexdigest())
+    (tmp_path / "evil.pt.json").write_text(json.dumps({"sha256": hashlib.sha256(content).hexdigest()}))
     with pytest.raises(DataError, match="not a plain state"):
         load_state(tmp_path / "evil.pt")
     assert not (tmp_path / "owned").exists()

@@ -13,7 +13,7 @@ from baselines.patn import PATN, Block, Generator
 from baselines.xinggan import XingGAN
 from methods.count import count
 from methods.interface import Budget, FineTune, Method, PairBatch, Progress, Setup, Support
-from methods.pose_gan import Discriminator, InstanceNorm, image_losses
+from methods.pose_gan import Discriminator, DiscriminatorPair, InstanceNorm, image_losses
 
 SIZE = 64
 PoseGAN = PATN | XingGAN
@@ -122,6 +122,25 @@ def test_image_losses_are_means_and_the_perceptual_one_needs_a_network() -> None
     assert perceptual is not None
     assert (l1.item(), perceptual.item()) == (0.5, 1.0)  # two maps, each half away
     assert image_losses(fake, target, None)[1] is None
+
+
+def test_a_discriminators_loss_is_half_of_real_and_fake_times_the_gan_weight() -> None:
+    torch.manual_seed(0)
+    pair = DiscriminatorPair((4, 8, 16), 18, lr=1e-3, gan_weight=5.0, device=torch.device("cpu"))
+    pair.train(False)
+    fake, target, source, pose = (torch.randn(1, channels, 16, 16) for channels in (3, 3, 3, 18))
+    before = copy.deepcopy(pair)
+    losses = pair.step(fake, target, source, pose)
+    for loss, then, now, beside in (
+        (losses[0], before.appearance, pair.appearance, source),
+        (losses[1], before.shape, pair.shape, pose),
+    ):
+        on_real, on_fake = (then(torch.cat([image, beside], 1)) for image in (target, fake))
+        wanted = 0.5 * ((on_real - 1).square().mean() + on_fake.square().mean())
+        torch.testing.assert_close(loss, wanted.detach())
+        # Adam hides the scale of a loss, so the weight is looked for in the gradient
+        gradients = torch.autograd.grad(5 * wanted, list(then.parameters()))
+        torch.testing.assert_close([p.grad for p in now.parameters()], list(gradients), rtol=1e-4, atol=1e-5)
 
 
 @both

@@ -13,7 +13,7 @@ import pytest
 from bench.errors import BenchError, DataError
 from bench.paper_numbers import TABLE1, TABLE2, TABLE4, published
 from bench.records import Record, read_record, read_records, write_record
-from bench.render_table import Table, Value, cell_text, escape_latex
+from bench.render_table import FILE_WIDTH, Table, Value, cell_text, escape_latex
 from bench.tables import paired_tie, table1
 
 CHARACTERS = [f"character {i}" for i in range(12)]
@@ -421,12 +421,13 @@ def test_latex_has_as_many_cells_as_columns_and_only_ascii():
 def test_the_terminal_shows_every_row():
     from rich.console import Console
 
-    console = Console(file=io.StringIO(), width=200)
+    console = Console(file=io.StringIO(), width=FILE_WIDTH)
     table = table1(everything())
     console.print(table.to_rich())
     shown = console.file.getvalue()
     assert all(line.title in shown for _, line in table.rows())
     assert "0.870 ±0.012" in shown
+    assert "0.807" in shown  # the last column too
 
 
 def test_write_makes_four_files_of_one_table(tmp_path: Path):

@@ -250,6 +250,13 @@ def pack_of(
     return build_pack(dataset, folder, image_size, on_progress)
 
 
+def open_procedural(data_size: DataSize, store_root: Path) -> Pack | None:
+    """The pack of a preset's procedural data if the store has it."""
+    recipe = Recipe.of(data_size)
+    folder = store_root / "packs" / f"{recipe.digest[:12]}-{recipe.image_size}"
+    return open_pack(folder) if (folder / "pack.json").exists() else None
+
+
 def procedural_pack(
     data_size: DataSize,
     store_root: Path,
@@ -257,8 +264,6 @@ def procedural_pack(
     on_progress: Callable[[int, int], None] = _ignore,
 ) -> Pack:
     """The open pack of a preset's procedural data: renders and packs whatever is missing in the store."""
-    recipe = Recipe.of(data_size)
-    folder = store_root / "packs" / f"{recipe.digest[:12]}-{recipe.image_size}"
-    if (folder / "pack.json").exists():
-        return open_pack(folder)
-    return pack_of(make_dataset(recipe, store_root / "data", workers, on_progress), store_root)
+    if (made := open_procedural(data_size, store_root)) is not None:
+        return made
+    return pack_of(make_dataset(Recipe.of(data_size), store_root / "data", workers, on_progress), store_root)
