@@ -81,7 +81,6 @@ PRESETS: dict[str, Preset] = {
             # on a CPU with bfloat16 units the baselines gain 1.3–2 times, Ours' small maps nothing
             precisions={"ours": "fp32"},
             perceptual_everywhere=False,
-            tuning_passes=(1, 2, 5, 10, 20),
             tuning_targets=4,
         ),
         Preset(

@@ -217,9 +217,11 @@ class Ours:
             found.append("no VGG-16 weights: trained without the perceptual term")
         elif not options.inner_perceptual:
             found.append("perceptual term in the refining (outer) step only")
-        if self.setup.budget.warm_start_pairs:
-            found.append(f"{options.training} training starts from {self.setup.budget.warm_start_pairs} pairs of "
-                         "joint training, which the paper does not do")  # fmt: skip
+        pairs = self.setup.budget.warm_start_pairs
+        if pairs and options.training == "meta":
+            found.append(f"meta-training starts from {pairs} pairs of joint training, which the paper does not do")
+        elif pairs:
+            found.append(f"joint training goes on from the same {pairs} pairs that meta-training starts from")
         if options.order == "second":
             found.append("second-order meta-gradient")
         return found
