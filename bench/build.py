@@ -70,14 +70,13 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_precision(name: str, device: torch.device) -> str:
-    """`auto` is bf16 where the hardware multiplies it natively, else fp32."""
+    """`auto` is bf16 on a GPU that multiplies it natively, else fp32.
+
+    On a CPU with bfloat16 units a step at `quick` gains 1.2–1.6 times with some methods and nothing with others,
+    and the same numbers on every machine are worth more.
+    """
     if name == "auto":
-        if device.type == "cuda":
-            return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-        if device.type == "cpu":
-            capable = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-            return "bf16" if capable else "fp32"
-        return "fp32"
+        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
     if name not in ("fp32", "bf16"):
         raise UsageError(f"--precision '{name}': use auto, fp32 or bf16")
     return name

@@ -92,9 +92,6 @@ def train_spec(cell: Cell, size: Preset, data: DataIdentity, device: torch.devic
     cls = method_class(cell.method)
     options = {**VARIANTS.get(cell.method, {}).get(cell.variant, {}), **cell.overrides}
     options = {**size.options.get(cell.method, {}), **options}
-    wanted = cell.precision
-    if wanted == "auto" and device.type == "cpu":
-        wanted = size.precisions.get(cell.method, wanted)
     spec = TrainSpec(
         method=cell.method,
         variant=cell.variant,
@@ -104,7 +101,7 @@ def train_spec(cell: Cell, size: Preset, data: DataIdentity, device: torch.devic
         width=size.widths.get(cell.method, size.default_width),
         batch=size.batches.get(cell.method, size.default_batch),
         seed=cell.seed,
-        precision=pick_precision(wanted, device),
+        precision=pick_precision(cell.precision, device),
         data=data.digest,
         budget=Budget(size.pairs, 0),
         perceptual=perceptual_hashes(cls.perceptual_nets, report),

@@ -42,7 +42,6 @@ class Preset:
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # by method; else the published
     default_width: float = 1.0  # of a method that `widths` does not name
     default_batch: int | None = None  # of a method that `batches` does not name; None: the published one
-    precisions: Mapping[str, str] = field(default_factory=dict)  # by method, where `auto` is not the fastest
     perceptual_everywhere: bool = True  # Ours: False drops it from the inner steps and the warm start
     tuning_lrs: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03)
     tuning_passes: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
@@ -61,7 +60,6 @@ PRESETS: dict[str, Preset] = {
             batches={"ours": 4},
             default_width=0.125,
             default_batch=8,
-            precisions={"ours": "fp32"},
             perceptual_everywhere=False,
             tuning_lrs=(0.001, 0.003),
             tuning_passes=(1, 2),
@@ -78,8 +76,6 @@ PRESETS: dict[str, Preset] = {
             widths={"pix2pix": 0.5},
             default_width=0.25,
             default_batch=4,
-            # on a CPU with bfloat16 units the baselines gain 1.3–2 times, Ours' small maps nothing
-            precisions={"ours": "fp32"},
             perceptual_everywhere=False,
             tuning_targets=4,
         ),

@@ -76,6 +76,9 @@ class VGGFeatures(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         x = ((images + 1) / 2 - self.mean) / self.std
+        if x.requires_grad:
+            # the layout of these maps must not travel back: a generator's norms are ten times slower in it
+            x.register_hook(lambda gradient: gradient.contiguous())
         x = x.contiguous(memory_format=torch.channels_last)
         maps = []
         for segment in self.segments:

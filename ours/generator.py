@@ -134,8 +134,10 @@ class Generator(nn.Module):
     def aligned_maps(self, pose: Tensor, source: Tensor) -> list[Tensor]:
         """The aligned texture map f of each fusion residual block, [B, C, H/8, W/8] (Fig. 4)."""
         texture = self.texture_encoder(source)[-1]
-        fused, found = self.pose_encoder(pose)[-1], []
+        fused = self.pose_encoder(pose)[-1]
+        found: list[Tensor] = []
         for block in self.frm:
+            assert isinstance(block, FusionResidualBlock)
             found.append(block.aligned(fused, texture))
             fused = fused + found[-1]
         return found

@@ -36,22 +36,22 @@ class Samples:
     @classmethod
     def of(cls, images: Tensor, keypoints: Tensor, loss: GeneratorLoss | None) -> Samples:
         """Stick figures are drawn and the real images' features computed once; `loss` None: no features."""
-        poses = stick_figure(keypoints.flatten(0, 1), images.shape[-1]).unflatten(0, keypoints.shape[:2])
-        poses = poses.to(images.dtype)
+        poses = stick_figure(keypoints.flatten(0, 1), images.shape[-1]).to(images.dtype).view_as(images)
         return cls(poses, images, loss.real_features(images.flatten(0, 1)) if loss else [])
 
     def take(self, number: int) -> Samples:
         """Sample `number`, modulo N, of every task: N = 1."""
-        count = self.poses.shape[1]
+        tasks, count = self.poses.shape[:2]
         chosen = slice(number % count, number % count + 1)
-        features = [f.unflatten(0, (-1, count))[:, chosen].flatten(0, 1) for f in self.features]
+        features = [f.view(tasks, count, *f.shape[1:])[:, chosen].flatten(0, 1) for f in self.features]
         return Samples(self.poses[:, chosen], self.images[:, chosen], features)
 
 
 @dataclass
 class MetaResult:
-    """What an episode batch leaves: query images of the steps that count, and losses to watch."""
+    """What an episode batch leaves: query poses, query images of the steps that count, and losses to watch."""
 
+    poses: Tensor  # [T · Q, 3, H, W]
     fakes: list[tuple[float, Tensor]]  # (v_s, [T · Q, 3, H, W] detached)
     query: Loss  # after the last step, mean over tasks
     inner: list[Tensor]  # adapting loss before each update, mean over tasks
@@ -91,7 +91,7 @@ def meta_gradient(
         poses, images = samples.poses.flatten(0, 1), samples.images.flatten(0, 1)
         return loss(poses, fake, images, samples.features), fake
 
-    result = MetaResult([], Loss(*(torch.zeros(()) for _ in fields(Loss))), [])
+    result = MetaResult(query.poses.flatten(0, 1), [], Loss(*(torch.zeros(()) for _ in fields(Loss))), [])
     outer = torch.zeros((), device=batch.source.device)
     total = [torch.zeros_like(p) for p in base.values()]
     for step, weight in enumerate(step_weights):

@@ -72,9 +72,15 @@ class Ours:
         self.options: Options = options_from(Options, setup.options)
         if self.options.order not in ("first", "second") or self.options.training not in ("meta", "joint"):
             raise ValueError("order is 'first' or 'second', training is 'meta' or 'joint'")
-        if setup.image_size % 8:
-            raise ValueError(f"the image size must be a multiple of 8, not {setup.image_size}")
-        channels = max(4, round(64 * setup.width))
+        for name in ("support", "inner_steps"):
+            if getattr(self.options, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self.options, name)}")
+        # three halvings and reflection on the last map; the discriminator's last 4 × 4 convolutions need as much
+        if setup.image_size % 8 or setup.image_size < 32:
+            raise ValueError(f"the image size must be a multiple of 8, at least 32, not {setup.image_size}")
+        channels = round(64 * setup.width)
+        if channels < 1:
+            raise ValueError(f"width {setup.width:g} leaves no channels; the published first layer has 64")
         with setup.device:
             self.generator = Generator(channels, self.options.frm)
             self.discriminator = Discriminator(channels, self.options.d_layers)
@@ -96,7 +102,10 @@ class Ours:
         return [Phase("meta", "episodes", batch, self.setup.budget.queries, self.options.support)]
 
     def warm_start(self, state: Mapping[str, Any]) -> None:
-        """Take the networks of another run of this method; the optimisers start afresh."""
+        """Take the networks of another run of this method.
+
+        The optimisers start afresh: their moments measured the loss as it stands, not as it is after adapting.
+        """
         self.generator.load_state_dict(state["generator"])
         self.discriminator.load_state_dict(state["discriminator"])
 
@@ -148,8 +157,7 @@ class Ours:
                 options.order == "second",
             )
         self.optimizer_g.step()
-        poses = stick_figure(batch.query_keypoints.flatten(0, 1), self.setup.image_size)
-        losses = self._discriminator_step(poses, batch.query.flatten(0, 1), result.fakes)
+        losses = self._discriminator_step(result.poses, batch.query.flatten(0, 1), result.fakes)
         return {
             "g_gan": result.query.gan,
             "g_l1": result.query.l1,
@@ -167,7 +175,7 @@ class Ours:
             start=torch.zeros_like(d_real),
         )
         self.optimizer_d.zero_grad(set_to_none=True)
-        (d_real + d_fake).backward()
+        (d_real + d_fake).backward()  # type: ignore[no-untyped-call]
         self.optimizer_d.step()
         return {"d_real": d_real.detach(), "d_fake": d_fake.detach()}
 
@@ -230,6 +238,8 @@ class Ours:
         return {name: getattr(self, name).state_dict() for name in self._STATE}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if set(state) != set(self._STATE):
+            raise ValueError(f"the state must hold {', '.join(self._STATE)}; it holds {', '.join(sorted(state))}")
         for name in self._STATE:
             getattr(self, name).load_state_dict(state[name])
 

@@ -124,7 +124,7 @@ def test_first_order_is_the_query_gradient_at_the_adapted_weights() -> None:
         k = step % 2
         fake = functional_call(generator, fast, (support[k : k + 1], batch.source))
         value = loss(support[k : k + 1], fake, batch.support[0, k : k + 1], []).total
-        assert float(result.inner[step]) == pytest.approx(float(value))
+        assert float(result.inner[step]) == pytest.approx(float(value.detach()))
         steps = torch.autograd.grad(value, list(fast.values()))
         fast = {n: (w - LR * g).detach().requires_grad_() for (n, w), g in zip(fast.items(), steps, strict=True)}
     pose = stick_figure(batch.query_keypoints[0], SIZE).double()

@@ -172,3 +172,104 @@ def test_unknown_options_and_sizes_are_refused_by_name() -> None:
         ours(mls=True)
     with pytest.raises(ValueError, match="multiple of 8"):
         Ours(Setup(30, Budget(1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("setup", "message"),
+    [
+        ({"image_size": 16}, "at least 32"),
+        ({"width": 0.001}, "no channels"),
+        ({"options": {"inner_steps": 0}}, "inner_steps must be at least 1"),
+        ({"options": {"order": "third"}}, "order is"),
+    ],
+)
+def test_a_build_that_cannot_train_is_refused_with_its_reason(setup: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Ours(Setup(**{"image_size": SIZE, "budget": Budget(1, 1), "width": 0.07, **setup}))
+
+
+def test_a_state_with_a_part_missing_or_too_much_is_refused() -> None:
+    state = ours().state_dict()
+    for wrong in ({**state, "ema": {}}, {n: v for n, v in state.items() if n != "optimizer_d"}):
+        with pytest.raises(ValueError, match="must hold"):
+            ours().load_state_dict(wrong)
+
+
+def test_the_aligned_maps_are_what_the_fusion_module_adds_to_the_pose_map() -> None:
+    torch.manual_seed(0)
+    generator = Generator(4)
+    pose, source = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+    first, second = generator.aligned_maps(pose, source)
+    maps = generator.pose_encoder(pose)
+    torch.testing.assert_close(generator.decoder(maps[-1] + first + second, maps), generator(pose, source))
+    assert first.shape == (2, 32, 4, 4)
+    # eq. 2 moves texture rows only with the texture, and pose columns only with the pose
+    assert not torch.allclose(first, generator.aligned_maps(pose, source.flip(2))[0])
+
+
+def test_a_warm_start_brings_both_networks_and_leaves_the_optimisers_fresh() -> None:
+    joint, meta = ours(training="joint"), ours()
+    joint.train_step(pairs(), Progress(joint.phases()[0], 0))
+    meta.warm_start(joint.state_dict())
+    for network in ("generator", "discriminator"):
+        mine, theirs = meta.state_dict()[network], joint.state_dict()[network]
+        assert all(torch.equal(mine[n], theirs[n]) for n in theirs)
+    assert not meta.optimizer_g.state and not meta.optimizer_d.state
+
+
+def test_the_perceptual_term_is_in_the_inner_steps_too_unless_switched_off() -> None:
+    def losses(**options: Any) -> dict[str, float]:
+        torch.manual_seed(0)
+        method = Ours(
+            Setup(SIZE, Budget(1, 8), width=0.07, perceptual={"vgg16": Features()}, options=options)
+        )  # fmt: skip
+        found = method.train_step(episode(), Progress(method.phases()[0], 0))
+        return {n: float(v) for n, v in found.items()}
+
+    both, outer_only, neither = losses(), losses(inner_perceptual=False), losses(perceptual=0.0)
+    assert both["g_perceptual"] > 0 and outer_only["g_perceptual"] > 0 and neither["g_perceptual"] == 0
+    assert both["inner_first"] > outer_only["inner_first"] == neither["inner_first"]
+
+
+class Features(torch.nn.Module):
+    """Two maps in place of VGG's four."""
+
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        return [images, torch.nn.functional.avg_pool2d(images, 2)]
+
+
+def test_the_discriminator_sees_the_fakes_of_every_counted_step_by_their_weight() -> None:
+    method = ours()
+    pose, real = figures(2)[0], figures(2, 3)[0]
+    fakes = [figures(2, seed)[0] for seed in (7, 8)]
+    with torch.no_grad():
+        each = [torch.nn.functional.softplus(method.discriminator(pose, fake)).mean() for fake in fakes]
+        truth = torch.nn.functional.softplus(-method.discriminator(pose, real)).mean()
+    found = method._discriminator_step(pose, real, [(0.25, fakes[0]), (0.75, fakes[1])])
+    torch.testing.assert_close(found["d_fake"], 0.25 * each[0] + 0.75 * each[1])
+    torch.testing.assert_close(found["d_real"], truth)
+
+
+def test_the_power_iteration_moves_once_a_training_step_and_sigma_stays_in_float32() -> None:
+    method = ours()
+    layer = next(m for m in method.generator.modules() if isinstance(m, SpectralConv2d))
+    with torch.no_grad():
+        layer.weight.add_(torch.randn_like(layer.weight))  # σ > 1, and u, v are no longer its vectors
+    expected = copy.deepcopy(layer)
+    expected.power_iteration()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer.sigma().dtype == torch.float32
+        losses = method.train_step(episode(), Progress(method.phases()[0], 0))
+    assert all(torch.isfinite(v) and v.dtype == torch.float32 for v in losses.values())
+    assert torch.equal(layer.u, expected.u) and torch.equal(layer.v, expected.v)
+
+
+def test_what_differs_from_the_paper_is_noted() -> None:
+    budget = Budget(0, 8, warm_start_pairs=100)
+    vgg: dict[str, torch.nn.Module] = {"vgg16": Features()}
+    notes = " / ".join(
+        Ours(Setup(SIZE, budget, width=0.25, perceptual=vgg, options={"inner_perceptual": False})).notes()
+    )
+    assert "0.25 of the published" in notes and "outer" in notes and "100 pairs" in notes
+    assert "without the perceptual term" in " ".join(ours().notes())
+    assert list(Ours(Setup(SIZE, Budget(1, 1), perceptual=vgg)).notes()) == []
