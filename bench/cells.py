@@ -152,12 +152,13 @@ def stages(cell: Cell, place: Workplace) -> Stages:
     generate_code = source_hash(GENERATE_CODE)
     tuned = None
     if schedule == "tuned":
+        tried = [passes for passes in size.tuning_passes if passes * cell.shots <= size.tuning_steps]
         grid: dict[str, Any] = {
             "train": trained.key,
             "shots": cell.shots,
             "protocol": cell.protocol,
             "lrs": list(size.tuning_lrs),
-            "passes": list(size.tuning_passes),
+            "passes": tried or list(size.tuning_passes[:1]),
             "targets": size.tuning_targets,
         }
         tuned = Stage(place.store, "tune", f"{spec.label}-{cell.shots}shot", grid, generate_code)

@@ -36,49 +36,20 @@ def run_cell(cell: Cell, place: Workplace) -> Record:
     pack = data_pack(size, place)
     trained: dict[str, Any] = {}
     tuned: dict[str, Any] | None = None
-    if plan.spec is not None and plan.train is not None:
-        if plan.warm_start is not None and plan.spec.warm_start is not None:
-            _train(plan.warm_start, plan.spec.warm_start, pack, device, place, None)
-        warm_file = plan.warm_start.folder / "model.pt" if plan.warm_start else None
-        trained = _train(plan.train, plan.spec, pack, device, place, warm_file)
-        load = _loader(plan.train, plan.spec, device)
-        if plan.tune is not None:
-            with place.report.task(f"tune {plan.tune.label}") as task:
-                tuned = plan.tune.run(
-                    lambda folder: tune(
-                        load(),
-                        pack,
-                        cell.shots,
-                        cell.protocol,
-                        size.tuning_lrs,
-                        size.tuning_passes,
-                        size.tuning_targets,
-                        device,
-                        plan.spec.precision if plan.spec else "fp32",
-                        task,
-                    )
-                )
-        schedule = FineTune(tuned["lr"], tuned["passes"]) if tuned else plan.schedule
-        if isinstance(schedule, str):
-            raise UsageError(f"no schedule for '{schedule}'")
-        with place.report.task(f"generate {plan.generate.label}") as task:
-            drawn = plan.generate.run(
-                lambda folder: generate(
-                    load(),
-                    pack,
-                    folder,
-                    cell.shots,
-                    cell.protocol,
-                    schedule,
-                    device,
-                    plan.spec.precision if plan.spec else "fp32",
-                    task,
-                )
-            )
-    else:
+    if plan.spec is None or plan.train is None:
         with place.report.task(f"generate {plan.generate.label}") as task:
             drawn = plan.generate.run(lambda folder: generate_floor(cell.method, pack, folder, task))
-    scored = _score(plan, pack, cell, device, place)
+    else:
+        warm_file = None
+        if plan.warm_start is not None and plan.spec.warm_start is not None:
+            _train(plan.warm_start, plan.spec.warm_start, pack, device, place, None)
+            warm_file = plan.warm_start.folder / "model.pt"
+        trained = _train(plan.train, plan.spec, pack, device, place, warm_file)
+        load = _loader(plan.train, plan.spec, device)
+        tuned = _tune(plan.tune, load, plan.spec, cell, pack, device, place) if plan.tune else None
+        schedule = FineTune(tuned["lr"], tuned["passes"]) if tuned else plan.schedule
+        drawn = _generate(plan.generate, load, plan.spec, cell, schedule, pack, device, place)
+    scored = _score(plan, pack, device, place)
     record = _record(cell, plan, pack, trained, tuned, drawn, scored, device, place)
     write_record(place.results / cell.preset / "records" / f"{record_name(cell)}.json", record)
     return record
@@ -103,7 +74,60 @@ def _loader(stage: Stage, spec: TrainSpec, device: torch.device) -> Callable[[],
     return load
 
 
-def _score(plan: Stages, pack: Pack, cell: Cell, device: torch.device, place: Workplace) -> dict[str, Any]:
+def _tune(
+    stage: Stage,
+    load: Callable[[], Method],
+    spec: TrainSpec,
+    cell: Cell,
+    pack: Pack,
+    device: torch.device,
+    place: Workplace,
+) -> dict[str, Any]:
+    """The fine-tuning schedule that the validation characters choose, with the whole curve."""
+    if stage.done:
+        return stage.summary()
+    grid = stage.identity
+    with place.report.task(f"tune {stage.label}") as task:
+        return stage.run(
+            lambda folder: tune(
+                load(),
+                pack,
+                cell.shots,
+                cell.protocol,
+                grid["lrs"],
+                grid["passes"],
+                grid["targets"],
+                device,
+                spec.precision,
+                task,
+            )
+        )
+
+
+def _generate(
+    stage: Stage,
+    load: Callable[[], Method],
+    spec: TrainSpec,
+    cell: Cell,
+    schedule: FineTune | str | None,
+    pack: Pack,
+    device: torch.device,
+    place: Workplace,
+) -> dict[str, Any]:
+    """Adapt to every test character and draw all its targets."""
+    if stage.done:
+        return stage.summary()
+    if isinstance(schedule, str):
+        raise UsageError(f"no schedule for '{schedule}'")
+    with place.report.task(f"generate {stage.label}") as task:
+        return stage.run(
+            lambda folder: generate(
+                load(), pack, folder, cell.shots, cell.protocol, schedule, device, spec.precision, task
+            )
+        )
+
+
+def _score(plan: Stages, pack: Pack, device: torch.device, place: Workplace) -> dict[str, Any]:
     if plan.score.done:
         return plan.score.summary()
     from bench.metrics.features import Extractor

@@ -243,7 +243,7 @@ def _shared_notes(places: Sequence[_Place]) -> list[_Place]:
 def _columns(records: Sequence[Record], footnotes: _Footnotes) -> tuple[Column, ...]:
     features = records[0].features
     extractor = f"{features['name']}, d={features['dim']}, N={features['n']}"
-    details = {"fid": extractor, "kid": extractor}
+    details = {"fid": extractor, "kid": "the same"}
     columns = [Column(m.key, m.title, m.digits, details.get(m.key, "")) for m in METRICS]
     trained = [record for record in records if record.kind == "method"]
     where = sorted({f"{r.environment['processor']}, {r.environment['threads']} threads" for r in trained})

@@ -160,3 +160,12 @@ def test_meta_training_leaves_weights_and_buffers_of_the_base_alone() -> None:
     before = {n: t.clone() for n, t in generator.state_dict().items()}
     meta_gradient(generator, loss, episodes(), [0, 0, 1], LR, inner_features=False)
     assert all(torch.equal(before[n], t) for n, t in generator.state_dict().items())
+
+
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_the_multi_step_gradient_is_the_weighted_sum_of_the_steps_own(order: str) -> None:
+    both, _ = run(order, [0.25, 0.0, 0.75], smooth=True)
+    early, _ = run(order, [1.0, 0.0, 0.0], smooth=True)
+    late, _ = run(order, [0.0, 0.0, 1.0], smooth=True)
+    for name in both:
+        torch.testing.assert_close(both[name], 0.25 * early[name] + 0.75 * late[name])

@@ -8,6 +8,7 @@ import torch
 
 from methods.count import count
 from methods.interface import Budget, EpisodeBatch, FineTune, PairBatch, Progress, Setup, Support
+from ours.discriminator import Discriminator
 from ours.generator import FusionResidualBlock, Generator
 from ours.method import Ours
 from ours.spectral_norm import SpectralConv2d
@@ -18,6 +19,13 @@ SIZE = 32
 def ours(width: float = 0.07, **options: Any) -> Ours:
     torch.manual_seed(0)
     return Ours(Setup(SIZE, Budget(64, 64), width=width, options=options))
+
+
+class Features(torch.nn.Module):
+    """Two maps in place of VGG's four."""
+
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        return [images, torch.nn.functional.avg_pool2d(images, 2)]
 
 
 def figures(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,7 +48,7 @@ def pairs(seed: int = 0) -> PairBatch:
 
 def episode(seed: int = 0, shots: int = 2) -> EpisodeBatch:
     images, points = figures(2 * (shots + 2), seed)
-    images, points = images.unflatten(0, (2, -1)), points.unflatten(0, (2, -1))
+    images, points = images.view(2, -1, *images.shape[1:]), points.view(2, -1, 17, 3)
     return EpisodeBatch(images[:, 0], points[:, 0], images[:, 1:-1], points[:, 1:-1], images[:, -1:], points[:, -1:])
 
 
@@ -203,8 +211,6 @@ def test_the_aligned_maps_are_what_the_fusion_module_adds_to_the_pose_map() -> N
     maps = generator.pose_encoder(pose)
     torch.testing.assert_close(generator.decoder(maps[-1] + first + second, maps), generator(pose, source))
     assert first.shape == (2, 32, 4, 4)
-    # eq. 2 moves texture rows only with the texture, and pose columns only with the pose
-    assert not torch.allclose(first, generator.aligned_maps(pose, source.flip(2))[0])
 
 
 def test_a_warm_start_brings_both_networks_and_leaves_the_optimisers_fresh() -> None:
@@ -229,13 +235,6 @@ def test_the_perceptual_term_is_in_the_inner_steps_too_unless_switched_off() -> 
     both, outer_only, neither = losses(), losses(inner_perceptual=False), losses(perceptual=0.0)
     assert both["g_perceptual"] > 0 and outer_only["g_perceptual"] > 0 and neither["g_perceptual"] == 0
     assert both["inner_first"] > outer_only["inner_first"] == neither["inner_first"]
-
-
-class Features(torch.nn.Module):
-    """Two maps in place of VGG's four."""
-
-    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        return [images, torch.nn.functional.avg_pool2d(images, 2)]
 
 
 def test_the_discriminator_sees_the_fakes_of_every_counted_step_by_their_weight() -> None:
@@ -273,3 +272,64 @@ def test_what_differs_from_the_paper_is_noted() -> None:
     assert "0.25 of the published" in notes and "outer" in notes and "100 pairs" in notes
     assert "without the perceptual term" in " ".join(ours().notes())
     assert list(Ours(Setup(SIZE, Budget(1, 1), perceptual=vgg)).notes()) == []
+
+
+def test_the_adapting_loss_is_eq_6_term_by_term() -> None:
+    method = Ours(Setup(SIZE, Budget(1, 1), width=0.07, perceptual={"vgg16": Features()}))
+    pose, fake, real = figures(2)[0], figures(2, 1)[0], figures(2, 2)[0]
+    with torch.no_grad():
+        loss = method.loss(pose, fake, real, method.loss.real_features(real))
+        gan = -torch.nn.functional.logsigmoid(method.discriminator(pose, fake)).mean()  # −log D, non-saturating
+        perceptual = sum((a - b).abs().mean() for a, b in zip(Features()(fake), Features()(real), strict=True))
+    torch.testing.assert_close(loss.gan, gan)
+    torch.testing.assert_close(loss.total, gan + 75 * (fake - real).abs().mean() + 0.5 * perceptual)
+
+
+def test_a_normalised_weight_has_no_scale_and_its_gradient_knows() -> None:
+    torch.manual_seed(0)
+    layer, x = SpectralConv2d(3, 5, 3, bias=False).double(), torch.randn(1, 3, 6, 6, dtype=torch.float64)
+    torch.nn.init.normal_(layer.weight)
+    before = layer(x)
+    (before * torch.randn_like(before)).sum().backward()
+    gradient = layer.weight.grad
+    assert gradient is not None and float(gradient.norm()) > 0.1
+    # W/σ(W) is unchanged along W, so a gradient that passes through σ is at right angles to W
+    assert float((gradient * layer.weight.detach()).sum()) == pytest.approx(0, abs=1e-9)
+    with torch.no_grad():
+        layer.weight.mul_(7)
+        torch.testing.assert_close(layer(x), before)
+
+
+def test_the_discriminator_steps_by_this_batch_alone() -> None:
+    first, second = ours(), ours()
+    before = copy.deepcopy(first.discriminator)
+    for parameter in second.discriminator.parameters():
+        parameter.grad = torch.ones_like(parameter)  # left over from somewhere
+    for method in (first, second):
+        method._discriminator_step(figures(2)[0], figures(2, 3)[0], [(1.0, figures(2, 7)[0])])
+    for x, y, z in zip(*(net.parameters() for net in (first.discriminator, second.discriminator, before)), strict=True):
+        assert torch.equal(x, y)
+        assert float((x - z).detach().abs().max()) == pytest.approx(4e-4, rel=0.05), "Adam's first step is its lr"
+
+
+def test_the_multi_step_loss_is_for_the_early_stage_of_a_run_that_asks_for_it() -> None:
+    def loss(step: int, msl: bool) -> float:
+        torch.manual_seed(0)
+        method = Ours(Setup(SIZE, Budget(1, 96 * 4), width=0.07, options={"msl": msl, "inner_lr": 0.01}))
+        assert method.phases()[0].steps == 96
+        return float(method.train_step(episode(), Progress(method.phases()[0], step))["d_fake"])
+
+    assert loss(0, msl=True) != loss(0, msl=False)
+    assert loss(15, msl=True) == loss(15, msl=False) == loss(0, msl=False)
+
+
+@pytest.mark.parametrize(("layers", "patch"), [(3, 70), (2, 34)])
+def test_a_logit_judges_one_patch_of_pose_and_image(layers: int, patch: int) -> None:
+    torch.manual_seed(0)
+    discriminator = Discriminator(4, layers).double()
+    pose, image = (torch.rand(1, 3, 128, 128, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    logits = discriminator(pose, image)
+    middle = logits.shape[-1] // 2
+    for gradient in torch.autograd.grad(logits[0, 0, middle, middle], (pose, image)):
+        seen = gradient[0].abs().sum(0) > 0
+        assert int(seen.any(0).sum()) == int(seen.any(1).sum()) == patch

@@ -1,0 +1,100 @@
+"""A cell from rendering to its record, with a stand-in for the FID network so that no weights are needed."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bench.cells
+import bench.metrics.features
+import bench.run
+from bench.cells import Workplace, stages
+from bench.plan import plan, table1_cells
+from bench.progress import SilentReporter
+from bench.records import read_records
+from bench.run import run_cell
+from bench.spec import FLOORS, Cell
+from bench.store import stored_stages
+from bench.tables import table1
+
+PLAIN = Cell("tests.example_method:Plain", "smoke", device="cpu")
+
+
+class MeanColours:
+    """Features of an image: the mean colour of each of its 4 × 4 blocks."""
+
+    name, sha256, dim = "mean-colours", "0" * 64, 48
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __call__(self, images: Any, known: Any = None) -> Any:
+        n, h, w, _ = images.shape
+        return images.reshape(n, 4, h // 4, 4, w // 4, 3).mean((2, 4)).reshape(n, -1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def place(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+    identity = {"name": MeanColours.name, "sha256": MeanColours.sha256}
+    monkeypatch.setattr(bench.cells, "_extractor_identity", lambda name: identity)
+    monkeypatch.setattr(bench.metrics.features, "Extractor", MeanColours)
+    return Workplace(store, tmp_path, SilentReporter(), workers=1)
+
+
+def test_a_method_of_ones_own_goes_from_rendering_to_a_record(place: Workplace) -> None:
+    record = run_cell(PLAIN, place)
+    assert record.title == "Plain" and record.data["characters"] == 2 and record.data["images"] == 14
+    assert record.features == {"name": "mean-colours", "sha256": "0" * 64, "dim": 48, "n": 4}
+    assert 0 < record.metrics["ssim"]["mean"] < 1 and record.metrics["fid"]["value"] > 0
+    assert set(record.per_character) == {"c2000000", "c2000001"}
+    assert [r.key for r in read_records(place.results / "smoke" / "records")] == [record.key]
+
+
+def test_a_second_call_answers_from_the_store(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run_cell(PLAIN, place)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("work was done twice")
+
+    for name in ("train", "generate", "score", "tune"):
+        monkeypatch.setattr(bench.run, name, refuse)
+    assert run_cell(PLAIN, place).metrics == first.metrics
+
+
+def test_floors_score_as_what_they_are(place: Workplace) -> None:
+    records = {name: run_cell(Cell(name, "smoke", device="cpu"), place) for name in FLOORS}
+    assert records["truth"].metrics["ssim"]["mean"] == pytest.approx(1)
+    assert records["truth"].metrics["l1_foreground"]["mean"] == 0
+    white, copy = records["white"].metrics, records["copy-source"].metrics
+    assert white["l1_background"]["mean"] == 0 and white["ssim"]["mean"] > 0.5
+    assert white["ssim_foreground"]["mean"] < copy["ssim_foreground"]["mean"]
+    text = table1(list(records.values())).to_markdown()
+    assert "White image" in text and "Real vs real" in text
+
+
+def test_shots_and_adaptation_share_one_training_and_have_their_own_keys(place: Workplace) -> None:
+    cells = [Cell("ours", "smoke", shots=shots, adaptation=how, device="cpu") for shots, how in
+             ((1, "default"), (4, "default"), (1, "none"), (1, "lr=0.002,passes=3"))]  # fmt: skip
+    found = [stages(cell, place) for cell in cells]
+    assert len({f.train.key for f in found if f.train}) == 1
+    assert len({f.generate.key for f in found}) == len({f.score.key for f in found}) == 4
+    msl = stages(Cell("ours", "smoke", "msl", device="cpu"), place)
+    assert msl.train and found[0].train and msl.train.key != found[0].train.key
+    assert msl.warm_start and found[0].warm_start and msl.warm_start.key == found[0].warm_start.key
+
+
+def test_a_plan_names_every_stage_once_and_does_nothing(place: Workplace) -> None:
+    before = len(list(stored_stages(place.store)))
+    planned = plan(table1_cells(Cell("ours", "smoke", device="cpu")), place)
+    keys = [p.stage.key for p in planned]
+    assert len(keys) == len(set(keys))
+    kinds = [p.stage.kind for p in planned]
+    assert kinds.count("train") == 7, "four baselines, one warm start, two of Ours"
+    assert kinds.count("generate") == kinds.count("score") == 10
+    assert len(list(stored_stages(place.store))) == before
