@@ -15,7 +15,7 @@ NOT_COMPARABLE = (
     "not stated), settings of SSIM not stated"
 )
 SAMPLE_COUNT = (
-    'The paper counts "about 140" samples a character, but its totals give 174 '
+    "The paper counts “about 140” samples a character, but its totals give 174 "
     "(37 289 of 214 training characters) and 172 (7 918 of 46 test characters)"
 )
 WITHOUT_MSL_TWICE = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -155,3 +155,36 @@ def read_record(path: Path) -> Record:
 def read_records(folder: Path) -> list[Record]:
     """Every record of a folder, by file name."""
     return [read_record(path) for path in sorted(folder.glob("*.json"))]
+
+
+def refuse_mixed(records: Sequence[Record]) -> None:
+    """Raises DataError, naming what differs and whose it is, unless the scores can stand side by side.
+
+    They can with one preset, data set, image size, number of images, FID features, N and, floors aside, seed.
+    """
+    if not records:
+        raise DataError("a table needs at least one record; make them with `bench table1`")
+    what: dict[str, Callable[[Record], Any]] = {
+        "preset": lambda r: r.cell["preset"],
+        "data digest": lambda r: r.data["digest"],
+        "image size": lambda r: r.data["image_size"],
+        "number of images": lambda r: r.data["images"],
+        "FID features": lambda r: f"{r.features['name']} {r.features['sha256'][:12]} d={r.features['dim']}",
+        "N of FID": lambda r: r.features["n"],
+        # a floor is drawn from the data alone
+        "seed": lambda r: r.cell["seed"] if r.kind == "method" else None,
+    }
+    faults = []
+    for name, value_of in what.items():
+        found: dict[Any, list[str]] = {}
+        for record in records:
+            if (value := value_of(record)) is not None:
+                found.setdefault(value, []).append(record.title)
+        if len(found) > 1:
+            sides = " / ".join(f"{value}: {', '.join(titles)}" for value, titles in found.items())
+            faults.append(f"{name} ({sides})")
+    if faults:
+        raise DataError(
+            f"these records cannot stand in one table; they differ in {'; '.join(faults)}. "
+            "Run the cells again with the same --preset, --data, --features and --seed"
+        )

@@ -15,7 +15,7 @@ from bench.files import write_bytes
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-ABSENT = "–"  # a number that should be there and is not; a footnote says why
+ABSENT = "–"  # a number one would look for here; a footnote says why there is none
 EMPTY = ""  # a number that would mean nothing
 FILE_WIDTH = 170  # characters
 
@@ -42,7 +42,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """One row. A value of None was never measured; a column that is absent from `values` does not apply."""
+    """One row. A value of None prints as ABSENT; a column that is absent from `values` does not apply."""
 
     title: str
     values: Mapping[str, Value | None]
@@ -185,7 +185,7 @@ LATEX = {
     "↓": r"$\downarrow$", "↑": r"$\uparrow$", "×": r"$\times$", "±": r"$\pm$", "−": "$-$",
     "–": r"\textendash{}", "—": r"\textemdash{}", "≤": r"$\leq$", "≥": r"$\geq$", "·": r"$\cdot$",
     "²": r"$^{2}$", "³": r"$^{3}$", "σ": r"$\sigma$", "β": r"$\beta$", "λ": r"$\lambda$",
-    "§": r"\S{}", "…": r"\ldots{}", "→": r"$\rightarrow$", "’": "'",
+    "§": r"\S{}", "…": r"\ldots{}", "→": r"$\rightarrow$", "’": "'", "“": "``", "”": "''",
 }  # fmt: skip
 """How a character is written in LaTeX, where it means something else there or is not in its fonts."""
 

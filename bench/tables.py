@@ -10,15 +10,18 @@ import numpy as np
 
 from bench.errors import DataError
 from bench.paper_numbers import NOT_COMPARABLE, SAMPLE_COUNT, TABLE1, TABLE3_NOTE, Published, published
-from bench.records import INTERVALS, Record
+from bench.records import INTERVALS, Record, refuse_mixed
 from bench.render_table import Block, Column, Row, Table, Value
 from bench.spec import FLOORS
 
 __all__ = ["Table", "paired_tie", "table1"]
 
 ORDER = (("patn", ""), ("pg2", ""), ("pix2pix", ""), ("xinggan", ""), ("ours", ""), ("ours", "msl"))
-MORE = "What adapting and meta-learning bring"
-TRUTH_COLUMNS = ("fid", "kid")  # the truth scored against itself says nothing
+MORE = "Further methods and settings"
+TRUTH_COLUMNS = ("fid", "kid")
+TRUTH_NOTE = (
+    "Real images of one clip against those of the other; image by image they would be scored against themselves"
+)
 
 Tie = Callable[[Record, Record, str], bool]
 """(best record, other record, metric) -> whether the other one cannot be told from the best."""
@@ -72,21 +75,21 @@ class _Place:
 
 
 def table1(records: Sequence[Record], missing: Mapping[str, str] | None = None, tie: Tie | None = None) -> Table:
-    """Table 1 of `records`; those that are no row of it stand in a block of their own, in the order given.
+    """Table 1 of `records`; methods that are no row of it stand in a block of their own, in the order given.
 
-    `missing` says why a row, by title, has no record. Bold is the best of a block and what `tie` cannot tell
-    from it. Raises DataError for no records, for two records of one row and for records whose data, FID
+    `missing` says why a row, by title, has no record. Bold is the best method and what `tie` cannot tell from it;
+    floors do not compete. Raises DataError for no records, for two records of one row and for records whose data, FID
     features, N, preset or seed differ: such numbers are never put side by side.
     """
-    _refuse_mixed(records)
+    refuse_mixed(records)
     blocks = _arrange(records, missing or {})
     shared = iter(_shared_notes([place for _, _, places in blocks for place in places]))
     footnotes = _Footnotes()
     columns = _columns(records, footnotes)
+    best = _best([record for record in records if record.kind == "method"], tie or paired_tie)
     rendered = []
     for name, heading, arranged in blocks:
         places = [next(shared) for _ in arranged]
-        best = _best(places, tie or paired_tie) if name != "floors" else set()
         rendered.append(Block(name, tuple(_row(place, best, footnotes) for place in places), heading))
     facts = _facts(records)
     title = f"Table 1, preset {facts['preset']}"
@@ -96,59 +99,23 @@ def table1(records: Sequence[Record], missing: Mapping[str, str] | None = None, 
 def paired_tie(best: Record, other: Record, metric: str) -> bool:
     """Whether 95 % of the paired bootstrap over characters leaves the sign of the difference open.
 
-    For KID, whether the difference is within 1.96 standard errors of both; they share the reference images, so
-    this calls a tie too often rather than too seldom. FID has no error, so only equal values tie.
+    FID and KID are of all images together and have no value a character to pair: only equal values tie.
     """
-    if metric in INTERVALS:
-        from bench.metrics.bootstrap import paired_difference
+    if metric not in INTERVALS:
+        return best.centre(metric) == other.centre(metric)
+    from bench.metrics.bootstrap import paired_difference
 
-        characters = sorted(best.per_character)
-        if characters != sorted(other.per_character):
-            raise DataError(f"'{best.title}' and '{other.title}' were scored on different characters")
-        first, second = (
-            np.array([record.per_character[name][metric] for name in characters]) for record in (best, other)
-        )
-        if len(characters) < 2:
-            return bool(first[0] == second[0])
-        return not paired_difference(first, second, characters).excludes_zero
-    difference = best.centre(metric) - other.centre(metric)
-    mine, theirs = best.half_width(metric), other.half_width(metric)
-    if mine is None or theirs is None:
-        return difference == 0
-    return abs(difference) <= float(np.hypot(mine, theirs))
-
-
-def _refuse_mixed(records: Sequence[Record]) -> None:
-    if not records:
-        raise DataError("a table needs at least one record; make them with `bench table1`")
-    what: dict[str, Callable[[Record], Any]] = {
-        "preset": lambda r: r.cell["preset"],
-        "data digest": lambda r: r.data["digest"],
-        "image size": lambda r: r.data["image_size"],
-        "number of images": lambda r: r.data["images"],
-        "FID features": lambda r: f"{r.features['name']} {r.features['sha256'][:12]} d={r.features['dim']}",
-        "N of FID": lambda r: r.features["n"],
-        # a floor is drawn from the data alone
-        "seed": lambda r: r.cell["seed"] if r.kind == "method" else None,
-    }
-    faults = []
-    for name, value_of in what.items():
-        found: dict[Any, list[str]] = {}
-        for record in records:
-            if (value := value_of(record)) is not None:
-                found.setdefault(value, []).append(record.title)
-        if len(found) > 1:
-            sides = " / ".join(f"{value}: {', '.join(titles)}" for value, titles in found.items())
-            faults.append(f"{name} ({sides})")
-    if faults:
-        raise DataError(
-            f"these records cannot stand in one table; they differ in {'; '.join(faults)}. "
-            "Run the cells again with the same --preset, --data, --features and --seed"
-        )
+    characters = sorted(best.per_character)
+    if characters != sorted(other.per_character):
+        raise DataError(f"'{best.title}' and '{other.title}' were scored on different characters")
+    first, second = (np.array([record.per_character[name][metric] for name in characters]) for record in (best, other))
+    if len(characters) < 2:
+        return bool(first[0] == second[0])
+    return not paired_difference(first, second, characters).excludes_zero
 
 
 def _arrange(records: Sequence[Record], missing: Mapping[str, str]) -> list[tuple[str, str, list[_Place]]]:
-    """(name, heading, rows) of every block: the paper's rows, then the floors, then the rest."""
+    """(name, heading, rows) of every block: the paper's rows, then other methods, then the floors."""
     slots: dict[tuple[str, str], Record] = {}
     more: list[Record] = []
     for record in records:
@@ -171,16 +138,12 @@ def _arrange(records: Sequence[Record], missing: Mapping[str, str]) -> list[tupl
 
     methods = [place(slot, TABLE1[" ".join(slot).strip()].title) for slot in ORDER]
     floors = [place((name, ""), title) for name, title in FLOORS.items()]
-    # methods of the user's own, in the order given, beside the paper's
-    methods += [_Place(r.title, r, None, _notes(r)) for r in slots.values()]
-    blocks = [("methods", "", methods), ("floors", "Without any training", floors)]
-    if more:
-        blocks.append(("more", MORE, [_Place(r.title, r, _paper(r), _notes(r)) for r in more]))
-    return blocks
+    others = [("more", MORE, [_Place(r.title, r, _paper(r), _notes(r)) for r in more])] if more else []
+    return [("methods", "", methods), *others, ("floors", "Without any training", floors)]
 
 
 def _slot(record: Record) -> tuple[str, str] | None:
-    """The row of Table 1 a record is; None if adapted otherwise than by default, not 1-shot or an ablation."""
+    """The row of Table 1 a record is; None for other methods, shots, adaptations and ablations."""
     method, variant = str(record.cell["method"]), str(record.cell["variant"])
     if record.kind == "floor":
         return method, ""
@@ -189,9 +152,8 @@ def _slot(record: Record) -> tuple[str, str] | None:
     if method == "ours":
         fits = bool(record.finetune) and adaptation in ("default", "tuned") and shots == 1
         return (method, variant) if fits and (method, variant) in ORDER else None
-    if (method, "") in ORDER:
-        return (method, variant) if not variant and not record.finetune and by_default else None
-    return (method, variant) if by_default and shots == 1 else None
+    fits = not variant and not record.finetune and by_default
+    return (method, variant) if fits and (method, variant) in ORDER else None
 
 
 def _paper(record: Record) -> Published | None:
@@ -200,7 +162,7 @@ def _paper(record: Record) -> Published | None:
 
 
 def _notes(record: Record) -> tuple[str, ...]:
-    notes = list(record.notes)
+    notes = [*record.notes, *([TRUTH_NOTE] if record.cell["method"] == "truth" else [])]
     schedule = record.finetune
     if schedule:
         chosen = f", chosen on {schedule['chosen_on']}" if schedule.get("chosen_on") else ""
@@ -210,7 +172,7 @@ def _notes(record: Record) -> tuple[str, ...]:
         )
     if record.seconds["warm_start"]:
         notes.append(
-            f"Its seconds include {record.seconds['warm_start']:.0f} of a warm start, "
+            f"Its minutes include {record.seconds['warm_start'] / 60:.1f} of a warm start, "
             "trained once for all rows that start from it"
         )
     paper = _paper(record)
@@ -249,17 +211,16 @@ def _columns(records: Sequence[Record], footnotes: _Footnotes) -> tuple[Column, 
     where = sorted({f"{r.environment['processor']}, {r.environment['threads']} threads" for r in trained})
     timing = [f"In training steps, on {' and on '.join(where)}"] if where else []
     if len(where) > 1:
-        timing.append("Rows were timed on different machines, so their seconds cannot be compared")
-    columns.append(Column("seconds", "training", 0, "seconds", footnotes(*timing, TABLE3_NOTE)))
+        timing.append("Rows were timed on different machines, so their minutes cannot be compared")
+    columns.append(Column("minutes", "training", 1, "minutes", footnotes(*timing, TABLE3_NOTE)))
     paper = footnotes(NOT_COMPARABLE, SAMPLE_COUNT)
     columns.append(Column("paper_fid", "paper's FID↓", 2, "other data", paper))
     columns.append(Column("paper_ssim", "paper's SSIM↑", 3, "other data", paper))
     return tuple(columns)
 
 
-def _best(places: Sequence[_Place], tie: Tie) -> set[tuple[str, str]]:
+def _best(records: Sequence[Record], tie: Tie) -> set[tuple[str, str]]:
     """(record key, metric) of what is printed bold: the best and its ties. A row alone has won nothing."""
-    records = [place.record for place in places if place.record is not None]
     if len(records) < 2:
         return set()
     bold = set()
@@ -277,10 +238,11 @@ def _row(place: _Place, best: set[tuple[str, str]], footnotes: _Footnotes) -> Ro
     if record is None:
         values = {metric.key: None for metric in METRICS}
         if place.title not in FLOORS.values():
-            values["seconds"] = None
+            values["minutes"] = None
     else:
         for metric in METRICS:
             if record.cell["method"] == "truth" and metric.key not in TRUTH_COLUMNS:
+                values[metric.key] = None
                 continue
             half = record.half_width(metric.key)
             values[metric.key] = Value(
@@ -289,7 +251,7 @@ def _row(place: _Place, best: set[tuple[str, str]], footnotes: _Footnotes) -> Ro
                 (record.key, metric.key) in best,
             )
         if record.kind == "method":
-            values["seconds"] = Value(record.seconds["train"] + record.seconds["warm_start"])
+            values["minutes"] = Value((record.seconds["train"] + record.seconds["warm_start"]) / 60)
     if place.paper is not None:
         values["paper_fid"], values["paper_ssim"] = Value(place.paper.fid), Value(place.paper.ssim)
     return Row(place.title, values, footnotes(*place.notes), record.key if record else "")
@@ -313,11 +275,13 @@ def _facts(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def _caption(facts: Mapping[str, Any]) -> str:
+    features = facts["features"]
     return (
         f"{facts['images']} images of {facts['characters']} unseen characters, {facts['image_size']} px, "
-        f"{facts['data']} data {facts['data_digest'][:12]}, seed {facts['seed']}. "
+        f"{facts['data']} data {facts['data_digest'][:12]}, preset {facts['preset']}, seed {facts['seed']}. "
+        f"FID and KID: {features['name']} features, d={features['dim']}, of N={features['n']} of these images. "
         "fg and bg: inside and outside the character. ± is half of a 95 % interval (bootstrap over characters; "
-        "KID: jackknife); FID has none. Bold: best of its block, or not to be told from the best (paired "
-        "bootstrap; KID: standard errors). "
+        "KID: jackknife); FID has none. Bold: the best method of a column, and those that a paired bootstrap over "
+        "characters cannot tell from it (FID and KID: the best only). "
         f"Made by {'; '.join(facts['commands'])} at commit {', '.join(facts['commits'])}."
     )

@@ -182,15 +182,16 @@ def test_other_rows_go_in_a_block_of_their_own():
     tuned_baseline = made_up("patn", "PATN (1-shot)", 0.8, finetune=SCHEDULE, cell__adaptation="tuned")
     unadapted = ours("w/o FT", 0.7, "msl", finetune=None, cell__adaptation="none")
     table = table1([*everything(), four_shot, tuned_baseline, unadapted])
-    assert [row.title for row in table.blocks[2].rows] == ["Ours (4-shot) (MSL)", "PATN (1-shot)", "w/o FT"]
+    assert [block.name for block in table.blocks] == ["methods", "more", "floors"]
+    assert [row.title for row in table.blocks[1].rows] == ["Ours (4-shot) (MSL)", "PATN (1-shot)", "w/o FT"]
     assert row(table, "PATN").record == "key-PATN"
-    assert table.blocks[2].heading == "What adapting and meta-learning bring"
 
 
-def test_a_method_of_ones_own_stands_beside_the_papers():
+def test_a_method_of_ones_own_competes_with_the_papers():
     table = table1([*everything(), made_up("mine.method:Mine", "Mine", 0.9)])
-    assert table.blocks[0].rows[-1].title == "Mine"
+    assert [row.title for row in table.blocks[1].rows] == ["Mine"]
     assert row(table, "Mine").values["fid"].best
+    assert not row(table, "Ours (1-shot) (MSL)").values["fid"].best
 
 
 def test_a_missing_row_is_a_dash_and_a_footnote():
@@ -204,8 +205,11 @@ def test_a_missing_row_is_a_dash_and_a_footnote():
 
 
 def test_real_against_real_shows_distances_only():
-    values = row(table1(everything()), "Real vs real").values
-    assert set(values) == {"fid", "kid"}
+    table = table1(everything())
+    shown = row(table, "Real vs real")
+    assert [key for key, value in shown.values.items() if value is not None] == ["fid", "kid"]
+    assert [cell_text(column, shown) for column in table.columns[2:6]] == ["–"] * 4
+    assert any("those of the other" in note for note in notes_of(table, "Real vs real"))
 
 
 def test_two_records_of_one_row_are_refused():
@@ -249,7 +253,7 @@ def test_numbers_have_the_papers_digits_and_half_widths():
         "ssim_foreground": "0.500 ±0.012",
         "l1_foreground": "0.200 ±0.012",
         "l1_background": "0.0040 ±0.0123",
-        "seconds": "100",
+        "minutes": "1.7",
         "paper_fid": "6.77",
         "paper_ssim": "0.807",
     }
@@ -285,12 +289,18 @@ def test_a_small_difference_that_every_character_shows_is_no_tie():
     assert not paired_tie(better, worse, "ssim")
 
 
-def test_kid_ties_within_its_standard_errors():
+@pytest.mark.parametrize("metric", ["fid", "kid"])
+def test_distances_between_sets_tie_only_when_equal(metric):
     best = made_up(quality=0.8)
-    near = made_up(metrics={**best.metrics, "kid": {"value": best.centre("kid") + 0.0002, "error": 0.0001}})
-    far = made_up(metrics={**best.metrics, "kid": {"value": best.centre("kid") + 0.0004, "error": 0.0001}})
-    assert paired_tie(best, near, "kid")
-    assert not paired_tie(best, far, "kid")
+    near = made_up(metrics={**best.metrics, metric: {**best.metrics[metric], "value": best.centre(metric) + 1e-6}})
+    assert paired_tie(best, best, metric)
+    assert not paired_tie(best, near, metric)
+
+
+def test_scores_of_different_characters_are_never_paired():
+    best = made_up()
+    with pytest.raises(DataError, match="different characters"):
+        paired_tie(best, ours(per_character={"another": best.per_character["character 0"]}), "ssim")
 
 
 def test_another_test_of_ties_can_be_given():
@@ -305,10 +315,10 @@ def test_one_test_character_has_no_interval():
     assert row(table, "PATN").values["ssim"] == Value(0.8)
 
 
-def test_training_seconds_count_the_warm_start():
+def test_training_minutes_count_the_warm_start():
     table = table1([ours(seconds__warm_start=50.0)])
-    assert row(table, "Ours (1-shot)").values["seconds"].number == pytest.approx(150.4)
-    assert any("50 of a warm start" in note for note in notes_of(table, "Ours (1-shot)"))
+    assert row(table, "Ours (1-shot)").values["minutes"].number == pytest.approx(150.4 / 60)
+    assert any("0.8 of a warm start" in note for note in notes_of(table, "Ours (1-shot)"))
 
 
 # footnotes and the paper's numbers
@@ -339,6 +349,21 @@ def test_the_papers_columns_say_that_they_are_of_other_data():
     table = table1(everything())
     (column,) = [column for column in table.columns if column.key == "paper_fid"]
     assert any("other data" in table.footnotes[i] for i in column.footnotes)
+
+
+def test_the_caption_names_everything_the_numbers_depend_on():
+    caption = table1(everything()).caption
+    for fact in (
+        "324 images",
+        "12 unseen characters",
+        "64 px",
+        "preset quick",
+        "seed 0",
+        "inception",
+        "d=2048",
+        "N=144",
+    ):
+        assert fact in caption
 
 
 def test_the_fid_column_names_extractor_dimension_and_n():
@@ -398,6 +423,7 @@ def test_latex_escapes_what_it_would_read_as_code():
         r"50 \% of R\_1 \& \$x\textasciicircum{}2\$ \#\{a\} \textasciitilde{}\textbackslash{}b"
     )
     assert escape_latex("FID↓ ±0.1 ×10³ –") == r"FID$\downarrow$ $\pm$0.1 $\times$10$^{3}$ \textendash{}"
+    assert escape_latex("“about 140”") == "``about 140''"
     assert escape_latex("--preset") == "-{}-preset"  # not a dash
 
 
