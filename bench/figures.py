@@ -117,7 +117,7 @@ def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], path_stem: 
         values: list[float] = []
         for index, name in enumerate(names):
             points = [(entry["seconds"], entry[name]) for entry in log if name in entry]
-            if points:
+            if any(value for _, value in points):  # a term that is switched off is logged as zeros
                 style = "-" if index < len(COLOURS) else "--"
                 axes.plot(*zip(*points, strict=True), style, color=_colour(index), label=name, linewidth=1.4)
                 values += [value for _, value in points]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ABSENT = "–"  # a number one would look for here; a footnote says why there is none
 EMPTY = ""  # a number that would mean nothing
-FILE_WIDTH = 170  # characters
+FILE_WIDTH = 190  # characters; KID of three digits fits
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def cell_text(column: Column, row: Row) -> str:
     value = row.values[column.key]
     if value is None:
         return ABSENT
-    text = f"{value.number:.{column.digits}f}"
+    text = f"{value.number:.{column.digits}f}".replace("-", "−")  # a minus, not a hyphen
     return text if value.half_width is None else f"{text} ±{value.half_width:.{column.digits}f}"
 
 

@@ -78,7 +78,7 @@ class VGGFeatures(nn.Module):
         x = ((images + 1) / 2 - self.mean) / self.std
         if x.requires_grad:
             # the layout of these maps must not travel back: a generator's norms are ten times slower in it
-            x.register_hook(lambda gradient: gradient.contiguous())
+            x.register_hook(lambda gradient: gradient.contiguous())  # type: ignore[no-untyped-call]
         x = x.contiguous(memory_format=torch.channels_last)
         maps = []
         for segment in self.segments:

@@ -97,6 +97,14 @@ def test_training_curves_are_drawn_for_every_method_with_a_log(tmp_path):
     assert pdf.stat().st_size > 1000
 
 
+def test_a_loss_that_is_switched_off_is_not_drawn(tmp_path):
+    entries = log(("g_l1",))
+    silent = [{**entry, "g_perceptual": 0.0} for entry in entries]
+    without, _ = training_curves({"PATN": entries}, tmp_path / "without")
+    with_zeros, _ = training_curves({"PATN": silent}, tmp_path / "with")
+    assert with_zeros.read_bytes() == without.read_bytes()
+
+
 def test_training_curves_of_nothing_are_refused(tmp_path):
     with pytest.raises(DataError, match="no training log"):
         training_curves({"Failed": []}, tmp_path / "training")

@@ -259,6 +259,23 @@ def test_numbers_have_the_papers_digits_and_half_widths():
     }
 
 
+def test_a_negative_distance_has_a_minus_and_no_hyphen():
+    truth = made_up("truth", "Real vs real", metrics={**made_up().metrics, "kid": {"value": -0.0005, "error": 0.001}})
+    table = table1([truth])
+    assert cell_text(table.columns[1], row(table, "Real vs real")) == "−0.50 ±1.96"
+    assert "$-$0.50 $\\pm$1.96" in table.to_latex()
+    assert ",-0.5," in table.to_csv()
+
+
+def test_a_wide_table_fits_the_width_of_a_file(capsys):
+    metrics = {**made_up().metrics, "fid": {"value": 249.04}, "kid": {"value": 0.54726, "error": 0.0112}}
+    table1([*everything()[1:], made_up("white", "White image", metrics=metrics)]).print()
+    shown = capsys.readouterr().out
+    assert "547.26 ±21.95" in shown
+    assert shown.count("0.872") == 1
+    assert "paper's SSIM↑ ³ ⁴" in shown
+
+
 def test_the_best_method_is_bold_and_a_floor_never_is():
     bold = {
         (row.title, key) for _, row in table1(everything()).rows() for key, value in row.values.items()
@@ -289,12 +306,16 @@ def test_a_small_difference_that_every_character_shows_is_no_tie():
     assert not paired_tie(better, worse, "ssim")
 
 
-@pytest.mark.parametrize("metric", ["fid", "kid"])
-def test_distances_between_sets_tie_only_when_equal(metric):
+def test_fid_ties_only_when_equal_and_kid_within_its_standard_errors():
     best = made_up(quality=0.8)
-    near = made_up(metrics={**best.metrics, metric: {**best.metrics[metric], "value": best.centre(metric) + 1e-6}})
-    assert paired_tie(best, best, metric)
-    assert not paired_tie(best, near, metric)
+
+    def shifted(metric, by):
+        return made_up(metrics={**best.metrics, metric: {**best.metrics[metric], "value": best.centre(metric) + by}})
+
+    assert paired_tie(best, best, "fid") and not paired_tie(best, shifted("fid", 1e-6), "fid")
+    error = 1.96 * 0.0001 * 2**0.5  # of the difference of two with a standard error of 0.0001 each
+    assert paired_tie(best, shifted("kid", 0.9 * error), "kid")
+    assert not paired_tie(best, shifted("kid", 1.1 * error), "kid")
 
 
 def test_scores_of_different_characters_are_never_paired():
