@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, SkippedError, UsageError
 
 if TYPE_CHECKING:
     from bench.cells import Workplace
@@ -117,11 +117,13 @@ def table1(
     if dry_run:
         _show_plan(cells, place, as_json)
         return
-    table = publish_table1(cells, place)
+    table, missing = publish_table1(cells, place)
     if as_json:
         print(table.to_json())
     else:
         table.print()
+    if missing:
+        raise SkippedError(f"done, but rows were left out: {'; '.join(missing.values())}")
 
 
 @app.command()

@@ -47,8 +47,11 @@ def run_cells(cells: Sequence[Cell], place: Workplace) -> Outcome:
     return outcome
 
 
-def publish_table1(cells: Sequence[Cell], place: Workplace) -> Table:
-    """Do every cell of Table 1, then write the table and its figures under `results/<preset>/`."""
+def publish_table1(cells: Sequence[Cell], place: Workplace) -> tuple[Table, dict[str, str]]:
+    """Do every cell of Table 1, then write the table and its figures under `results/<preset>/`.
+
+    Returns the table and why rows are missing from it, by title.
+    """
     outcome = run_cells(cells, place)
     table = table1([record for _, record in outcome.done], missing=outcome.missing)
     folder = place.results / cells[0].preset
@@ -56,9 +59,7 @@ def publish_table1(cells: Sequence[Cell], place: Workplace) -> Table:
     with place.report.task("figures") as task:
         _figures(outcome.done, place, folder / "figures")
         task.update(1, 1)
-    if outcome.missing:
-        place.report.line(f"left out: {', '.join(outcome.missing)}")
-    return table
+    return table, outcome.missing
 
 
 def _figures(done: Sequence[tuple[Cell, Record]], place: Workplace, folder: Path) -> None:
