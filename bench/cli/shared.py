@@ -1,0 +1,138 @@
+"""What commands share: the options of every run, given once; the work place they name; printing."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.cells import Workplace
+    from bench.spec import Cell
+
+PresetOption = Annotated[str, typer.Option("--preset", help="smoke, quick, standard or paper.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of training; 0, 1, 2, …")]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="A packed data set of your own; default: the preset's.")
+]
+ResultsOption = Annotated[Path, typer.Option("--results", help="Where records, tables and figures go.")]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option("--store", help="Where data, models and images live (default $BENCH_STORE, .store)."),
+]
+WorkersOption = Annotated[int | None, typer.Option("--workers", help="Processes that render data.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Options of every command that needs data or the store."""
+
+    preset: PresetOption = "quick"
+    data: DataOption = None
+    results: ResultsOption = field(default=Path("results"))
+    store: StoreOption = None
+    workers: WorkersOption = None
+    as_json: JsonOption = False
+    quiet: QuietOption = False
+
+    def workplace(self) -> Workplace:
+        from bench.cells import Workplace
+        from bench.progress import reporter
+        from bench.store import default_root
+
+        if self.data is not None and not self.data.is_dir():
+            raise UsageError(f"--data {self.data}: no such folder; make one with `bench data make`")
+        return Workplace(self.store or default_root(), self.results, reporter(self.quiet), self.data, self.workers)
+
+
+@dataclass(frozen=True)
+class Common(Place):
+    """Options of every command that runs cells."""
+
+    seed: SeedOption = 0
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
+    precision: Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")] = "auto"
+    features: Annotated[str, typer.Option("--features", help="FID features; see `bench weights list`.")] = "auto"
+    dry_run: DryRunOption = False
+
+    def cell(self, method: str = "ours", **changes: Any) -> Cell:
+        """The cell these options describe."""
+        from bench.spec import Cell
+
+        return Cell(
+            method, self.preset, seed=self.seed, device=self.device, precision=self.precision,
+            extractor=self.features, **changes,
+        )  # fmt: skip
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace a command's parameter `options: Place` (or a subclass) by one option a field of it."""
+    hints = typing.get_type_hints(command, include_extras=True)
+    group = hints["options"]
+    own = [
+        parameter.replace(annotation=hints[name])
+        for name, parameter in inspect.signature(command).parameters.items()
+        if name != "options"
+    ]
+    group_hints = typing.get_type_hints(group, include_extras=True)
+    shared = [
+        inspect.Parameter(
+            entry.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=entry.default if entry.default is not MISSING else inspect.Parameter.empty,
+            annotation=group_hints[entry.name],
+        )
+        for entry in fields(group)
+    ]
+
+    @functools.wraps(command)
+    def call(**values: Any) -> None:
+        options = group(**{parameter.name: values.pop(parameter.name) for parameter in shared})
+        command(**values, options=options)
+
+    del call.__wrapped__  # typer would read the signature of what is wrapped
+    keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    call.__signature__ = inspect.Signature([*keyword, *shared])  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
+    return call
+
+
+def print_json(value: Any) -> None:
+    """JSON on stdout."""
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def show_plan(cells: Sequence[Cell], place: Workplace, as_json: bool) -> None:
+    """Print the stages that `cells` need, their state, and an estimate of the time."""
+    from bench.plan import plan
+
+    stages = plan(cells, place)
+    if as_json:
+        print_json(
+            [
+                {"stage": s.stage.kind, "label": s.stage.label, "key": s.stage.key, "state": s.state,
+                 "seconds": s.seconds}
+                for s in stages
+            ]
+        )  # fmt: skip
+        return
+    for planned in stages:
+        seconds = "" if planned.state == "done" else "?" if planned.seconds is None else f"{planned.seconds:.0f} s"
+        print(f"{planned.state:10} {planned.stage.kind:9} {planned.stage.label:44} {seconds:>8}")
+    todo = [planned for planned in stages if planned.state != "done"]
+    known = [planned.seconds for planned in todo if planned.seconds is not None]
+    print(f"{len(stages) - len(todo)} of {len(stages)} stages are in the store.", end=" ")
+    print(f"About {sum(known) / 60:.1f} min to do", end="")
+    print(f", and {len(todo) - len(known)} stages without history." if len(known) < len(todo) else ".")
