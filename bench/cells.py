@@ -20,8 +20,8 @@ from bench.spec import PAPER_FINETUNE, VARIANTS, Cell, TrainSpec, parse_adaptati
 from bench.store import Stage
 from methods.interface import Budget, FineTune
 
-TRAIN_CODE = ("bench.train", "bench.build", "bench.data.batches")
-GENERATE_CODE = ("bench.generate", "bench.build", "bench.data.support")
+TRAIN_CODE = ("bench.train", "bench.build", "bench.data.batches", "bench.data.shift")
+GENERATE_CODE = ("bench.generate", "bench.build", "bench.data.support", "bench.data.shift")
 FLOOR_CODE = ("bench.floors", "bench.data.support")
 SCORE_CODE = (
     "bench.score",

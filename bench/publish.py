@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import bench.tables
 from bench.cells import Workplace, data_pack, record_name, stages
 from bench.data.pack import Pack
 from bench.errors import NonFiniteLoss
 from bench.files import read_json
 from bench.generate import all_test_pairs, to_uint8
+from bench.plan import Later
 from bench.presets import preset
 from bench.records import Record
 from bench.run import read_log, row_title, run_cell
 from bench.spec import Cell
-from bench.tables import Table, table1
+from bench.tables import Table
 
 if TYPE_CHECKING:
     from bench.figures import GridRow
@@ -34,11 +36,12 @@ class Outcome:
     missing: dict[str, str]  # row title -> reason
 
 
-def run_cells(cells: Sequence[Cell], place: Workplace) -> Outcome:
+def run_cells(cells: Sequence[Cell | Later], place: Workplace) -> Outcome:
     """Do all cells, in order. One whose training diverges is said aloud and left out; the rest goes on."""
     outcome = Outcome([], {})
-    for number, cell in enumerate(cells):
-        place.report.line(f"[{number + 1}/{len(cells)}] {row_title(cell)}")
+    for number, entry in enumerate(cells):
+        cell = entry(place) if callable(entry) else entry
+        place.report.line(f"[{number + 1}/{len(cells)}] {row_title(cell)}, seed {cell.seed}")
         try:
             outcome.done.append((cell, run_cell(cell, place)))
         except NonFiniteLoss as error:
@@ -47,18 +50,21 @@ def run_cells(cells: Sequence[Cell], place: Workplace) -> Outcome:
     return outcome
 
 
-def publish_table1(cells: Sequence[Cell], place: Workplace) -> tuple[Table, dict[str, str]]:
-    """Do every cell of Table 1, then write the table and its figures under `results/<preset>/`.
+def publish(name: str, cells: Sequence[Cell | Later], place: Workplace) -> tuple[Table, dict[str, str]]:
+    """Do every cell of a table of TABLES, then write it, and for Table 1 its figures, under `results/<preset>/`.
 
     Returns the table and why rows are missing from it, by title.
     """
     outcome = run_cells(cells, place)
-    table = table1([record for _, record in outcome.done], missing=outcome.missing)
-    folder = place.results / cells[0].preset
-    table.write(folder / "table1")
-    with place.report.task("figures") as task:
-        _figures(outcome.done, place, folder / "figures")
-        task.update(1, 1)
+    form = getattr(bench.tables, name)
+    table: Table = form([record for _, record in outcome.done], missing=outcome.missing)
+    folder = place.results / outcome.done[0][0].preset
+    table.write(folder / name)
+    if name == "table1":
+        with place.report.task("figures") as task:
+            first = outcome.done[0][0].seed
+            _figures([(c, r) for c, r in outcome.done if c.seed == first], place, folder / "figures")
+            task.update(1, 1)
     return table, outcome.missing
 
 

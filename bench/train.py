@@ -50,7 +50,7 @@ def stop_requested() -> Iterator[list[int]]:
 def _batch(pack: Pack, phase: Phase, seed: int, step: int, device: torch.device) -> PairBatch | EpisodeBatch:
     if phase.data == "pairs":
         return pair_batch(pack, seed, step, phase.batch, device)
-    return episode_batch(pack, seed, step, phase.batch, phase.support, device)
+    return episode_batch(pack, seed, step, phase.batch, phase.support, device, phase.support_from)
 
 
 def _synchronise(device: torch.device) -> None:

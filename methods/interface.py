@@ -83,6 +83,7 @@ class Phase:
     batch: int  # pairs a step, or tasks a step
     samples: int  # pairs, or query samples, seen in the whole phase
     support: int = 0  # K, support samples a task (episodes)
+    support_from: Literal["views", "shift"] = "views"  # the character's basic views, or its source shifted
 
     @property
     def steps(self) -> int:

@@ -45,6 +45,7 @@ class Options:
     msl: bool = False
     msl_epochs: int = 15  # row 17
     support: int = 4  # K; 2 with MSL
+    support_from: Literal["views", "shift"] = "views"  # §5.1 trains on basic views, §5.5 tests on shifts
     inner_steps: int = 4  # S
     inner_lr: float = 1e-3
     order: Literal["first", "second"] = "first"  # row 16
@@ -72,6 +73,8 @@ class Ours:
         self.options: Options = options_from(Options, setup.options)
         if self.options.order not in ("first", "second") or self.options.training not in ("meta", "joint"):
             raise ValueError("order is 'first' or 'second', training is 'meta' or 'joint'")
+        if self.options.support_from not in ("views", "shift"):
+            raise ValueError("support_from is 'views' or 'shift'")
         for name in ("support", "inner_steps"):
             if getattr(self.options, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self.options, name)}")
@@ -99,7 +102,8 @@ class Ours:
         batch = self.setup.batch or 4
         if self.options.training == "joint":
             return [Phase("joint", "pairs", batch, self.setup.budget.pairs)]
-        return [Phase("meta", "episodes", batch, self.setup.budget.queries, self.options.support)]
+        options = self.options
+        return [Phase("meta", "episodes", batch, self.setup.budget.queries, options.support, options.support_from)]
 
     def warm_start(self, state: Mapping[str, Any]) -> None:
         """Take the networks of another run of this method.
@@ -230,6 +234,10 @@ class Ours:
             found.append(f"meta-training starts from {pairs} pairs of joint training, which the paper does not do")
         elif pairs:
             found.append(f"joint training goes on from the same {pairs} pairs that meta-training starts from")
+        if options.training == "meta" and options.support_from == "shift":
+            found.append(
+                "meta-trained on support sets made as at test time, by shifts of the source (§5.5), not of views"
+            )
         if options.order == "second":
             found.append("second-order meta-gradient")
         return found

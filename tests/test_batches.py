@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bench.data import support as support_sets
 from bench.data.batches import episode_batch, episode_indices, episode_steps, pair_batch, pair_indices
 from bench.data.pack import Pack
+from bench.data.shift import shift, shift_offsets
 from bench.errors import DataError, UsageError
 
 SIZE = 32
@@ -138,6 +139,17 @@ def test_episode_tensors_have_the_interfaces_shapes() -> None:
     assert torch.equal(batch.query_keypoints[3, 0], torch.from_numpy(EVEN.keypoints[query[3, 0]]))
 
 
+def test_a_shifted_training_support_is_the_source_moved_as_at_test_time() -> None:
+    batch = episode_batch(EVEN, 0, 5, tasks=4, support=3, support_from="shift")
+    views = episode_batch(EVEN, 0, 5, tasks=4, support=3)
+    assert batch.support.shape == views.support.shape and batch.support_keypoints.shape == views.support_keypoints.shape
+    assert torch.equal(batch.source, views.source) and torch.equal(batch.query, views.query)
+    for number, pixels in enumerate(shift_offsets(EVEN.image_size, 3)):
+        moved, points = shift(batch.source, batch.source_keypoints, pixels)
+        assert torch.equal(batch.support[:, number], moved)
+        assert torch.equal(batch.support_keypoints[:, number], points)
+
+
 def test_impossible_episodes_are_refused() -> None:
     with pytest.raises(UsageError, match="needs 7 training characters, not 6"):
         episode_indices(EVEN, 0, 0, 7, 1)
@@ -160,7 +172,7 @@ def test_a_training_character_cannot_be_tested() -> None:
 
 @given(st.sampled_from([64, 128, 256]), st.integers(1, 20))
 def test_shifts_contain_zero_are_evenly_spaced_and_reach_far_enough(size: int, shots: int) -> None:
-    offsets = support_sets.shift_offsets(size, shots)
+    offsets = shift_offsets(size, shots)
     assert offsets[0] == 0 and len(set(offsets)) == shots
     spacing = np.diff(sorted(offsets))
     assert len(set(spacing)) <= 1
@@ -173,7 +185,7 @@ def test_shifts_contain_zero_are_evenly_spaced_and_reach_far_enough(size: int, s
 @given(st.integers(-SIZE - 3, SIZE + 3))
 def test_a_shifted_image_and_its_pose_move_together(pixels: int) -> None:
     image, keypoints = EVEN.images([0])[0], EVEN.keypoints_of([0])[0]
-    moved, points = support_sets.shift(image, keypoints, pixels)
+    moved, points = shift(image, keypoints, pixels)
     for column in range(SIZE):
         expected = image[:, :, column - pixels] if 0 <= column - pixels < SIZE else torch.ones(3, SIZE)
         assert torch.equal(moved[:, :, column], expected)

@@ -10,7 +10,7 @@ import bench.cells
 import bench.metrics.features
 import bench.run
 from bench.cells import Workplace, stages
-from bench.plan import plan, table1_cells
+from bench.plan import cells_of, plan
 from bench.progress import SilentReporter
 from bench.records import read_records
 from bench.run import run_cell
@@ -91,7 +91,7 @@ def test_shots_and_adaptation_share_one_training_and_have_their_own_keys(place: 
 
 def test_a_plan_names_every_stage_once_and_does_nothing(place: Workplace) -> None:
     before = len(list(stored_stages(place.store)))
-    planned = plan(table1_cells(Cell("ours", "smoke", device="cpu")), place)
+    planned = plan(cells_of("table1", Cell("ours", "smoke", device="cpu"), [0]), place)
     keys = [p.stage.key for p in planned]
     assert len(keys) == len(set(keys))
     kinds = [p.stage.kind for p in planned]

@@ -22,7 +22,10 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 2 usage, 3 bad data, 4 something skipped, 5 weights missing, 6 device, "
     "7 non-finite loss, 75 interrupted (run the same command again).",
 )
-for command in (tables.table1, tables.run, tables.sweep, tables.ablate, tables.plan, methods.methods, methods.inspect):
+for command in (
+    *(tables.table1, tables.table2, tables.table4, tables.run, tables.sweep, tables.ablate, tables.plan),
+    *(methods.methods, methods.inspect),
+):
     app.command()(command)
 for name, group in (("data", data.app), ("store", store.app), ("weights", weights.app)):
     app.add_typer(group, name=name)

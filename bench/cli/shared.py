@@ -17,6 +17,7 @@ from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.cells import Workplace
+    from bench.plan import Later
     from bench.spec import Cell
 
 PresetOption = Annotated[str, typer.Option("--preset", help="smoke, quick, standard or paper.")]
@@ -114,7 +115,7 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False))
 
 
-def show_plan(cells: Sequence[Cell], place: Workplace, as_json: bool) -> None:
+def show_plan(cells: Sequence[Cell | Later], place: Workplace, as_json: bool) -> None:
     """Print the stages that `cells` need, their state, and an estimate of the time."""
     from bench.plan import plan
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,28 +13,59 @@ from bench.errors import SkippedError, UsageError, unknown
 
 if TYPE_CHECKING:
     from bench.cells import Workplace
+    from bench.plan import Later
     from bench.spec import Cell
 
 MslOption = Annotated[bool, typer.Option("--msl", help="Train Ours with the multi-step loss.")]
+SeedsOption = Annotated[str, typer.Option("--seeds", help="Several seeds, with commas; default: --seed alone.")]
+FinetuneOption = Annotated[
+    bool, typer.Option("--finetune", help="Fine-tune baselines too, on the same support set (rows of their own).")
+]
 
 
-@with_options
-def table1(*, options: Common) -> None:
-    """The paper's Table 1: every method trained, scored on unseen characters, printed and written."""
-    from bench.plan import table1_cells
-    from bench.publish import publish_table1
+def _seeds(seeds: str, options: Common) -> list[int]:
+    if not seeds:
+        return [options.seed]
+    try:
+        return [int(part) for part in seeds.split(",")]
+    except ValueError:
+        raise UsageError(f"--seeds '{seeds}': give whole numbers with commas, e.g. 0,1") from None
 
-    place, cells = options.workplace(), table1_cells(options.cell())
+
+def _table(name: str, seeds: str, options: Common, finetune: bool = False) -> None:
+    """Plan or make a table, and print it."""
+    from bench.plan import cells_of
+    from bench.publish import publish
+
+    place, cells = options.workplace(), cells_of(name, options.cell(), _seeds(seeds, options), finetune)
     if options.dry_run:
         show_plan(cells, place, options.as_json)
         return
-    table, missing = publish_table1(cells, place)
+    table, missing = publish(name, cells, place)
     if options.as_json:
         print(table.to_json())
     else:
         table.print()
     if missing:
         raise SkippedError(f"done, but rows were left out: {'; '.join(missing.values())}")
+
+
+@with_options
+def table1(*, seeds: SeedsOption = "", finetune: FinetuneOption = False, options: Common) -> None:
+    """The paper's Table 1: every method trained, scored on unseen characters, printed and written."""
+    _table("table1", seeds, options, finetune)
+
+
+@with_options
+def table2(*, seeds: SeedsOption = "", finetune: FinetuneOption = False, options: Common) -> None:
+    """The paper's Table 2: Ours unadapted and at 1, 4 and 10 shots, without and with the multi-step loss."""
+    _table("table2", seeds, options, finetune)
+
+
+@with_options
+def table4(*, seeds: SeedsOption = "", options: Common) -> None:
+    """The paper's Table 4: Ours without meta-learning, fine-tuning, FRM, multi-step loss, 4-shot."""
+    _table("table4", seeds, options)
 
 
 @with_options
@@ -46,6 +78,7 @@ def run(
     adapt: Annotated[
         str, typer.Option("--adapt", help="default, none, tuned, paper, or e.g. lr=0.01,passes=5.")
     ] = "default",
+    finetune: Annotated[bool, typer.Option("--finetune", help="Short for --adapt tuned.")] = False,
     protocol: Annotated[str, typer.Option("--protocol", help="Support set: shift or views.")] = "shift",
     options: Common,
 ) -> None:
@@ -55,8 +88,11 @@ def run(
 
     if msl and variant not in ("", "msl"):
         raise UsageError(f"--msl and --variant {variant} are two variants; give one")
+    if finetune and adapt not in ("default", "tuned"):
+        raise UsageError(f"--finetune and --adapt {adapt} are two adaptations; give one")
     chosen = "msl" if msl else variant
-    cell = options.cell(method, variant=chosen, shots=shots, adaptation=adapt, protocol=protocol)
+    adaptation = "tuned" if finetune else adapt
+    cell = options.cell(method, variant=chosen, shots=shots, adaptation=adaptation, protocol=protocol)
     cell.check()
     place = options.workplace()
     if options.dry_run:
@@ -84,32 +120,26 @@ def sweep(
         counts = [int(part) for part in shots.split(",")]
     except ValueError:
         raise UsageError(f"--shots '{shots}': give whole numbers with commas, e.g. 1,4,10") from None
-    cells = sweep_cells(options.cell(method, variant="msl" if msl else ""), counts)
-    _run_all(cells, options.workplace(), options)
+    base = options.cell(method, variant="msl" if msl else "")
+    base.check()
+    _run_all(sweep_cells(base, counts), options.workplace(), options)
 
 
 @with_options
-def ablate(*, options: Common) -> None:
-    """Ours without meta-learning, fine-tuning, FRM, MSL (the paper's Table 4), 4-shot."""
-    from bench.plan import ablation_cells, equal_seconds_cell
-
-    base, place = options.cell(), options.workplace()
-    cells = ablation_cells(base)
-    if options.dry_run:
-        show_plan(cells, place, options.as_json)
-        return
-    _run_all([*cells, lambda: equal_seconds_cell(base, place)], place, options)
+def ablate(*, seeds: SeedsOption = "", options: Common) -> None:
+    """Another name of table4."""
+    _table("table4", seeds, options)
 
 
-def _run_all(cells: Sequence[Cell | Callable[[], Cell]], place: Workplace, options: Common) -> None:
-    """Run cells, or functions that make one once the cells before are done, and print their records."""
+def _run_all(cells: Sequence[Cell], place: Workplace, options: Common) -> None:
+    """Run cells and print their records."""
     from bench.publish import print_records
     from bench.run import run_cell
 
     if options.dry_run:
-        show_plan([cell for cell in cells if not callable(cell)], place, options.as_json)
+        show_plan(cells, place, options.as_json)
         return
-    records = [run_cell(cell() if callable(cell) else cell, place) for cell in cells]
+    records = [run_cell(cell, place) for cell in cells]
     if options.as_json:
         print_json([record.to_dict() for record in records])
     else:
@@ -117,15 +147,23 @@ def _run_all(cells: Sequence[Cell | Callable[[], Cell]], place: Workplace, optio
 
 
 @with_options
-def plan(*, what: Annotated[str, typer.Argument(help="table1, sweep or ablate.")], options: Common) -> None:
+def plan(
+    *,
+    what: Annotated[str, typer.Argument(help="table1, table2, table4, sweep, ablate or all.")],
+    seeds: SeedsOption = "",
+    finetune: FinetuneOption = False,
+    options: Common,
+) -> None:
     """Print the stages a table needs, what of them is in the store, and how long the rest will take."""
-    from bench.plan import ablation_cells, sweep_cells, table1_cells
+    from bench.plan import SHOTS, TABLES, cells_of, sweep_cells
 
-    tables: dict[str, Callable[[Cell], list[Cell]]] = {
-        "table1": table1_cells,
-        "sweep": lambda cell: sweep_cells(cell, (1, 4, 10)),
-        "ablate": ablation_cells,
+    base, wanted = options.cell(), _seeds(seeds, options)
+    known: dict[str, Callable[[], Sequence[Cell | Later]]] = {
+        **{name: partial(cells_of, name, base, wanted, finetune) for name in TABLES},
+        "sweep": lambda: sweep_cells(base, SHOTS),
+        "ablate": lambda: cells_of("table4", base, wanted),
+        "all": lambda: [cell for name in TABLES for cell in cells_of(name, base, wanted, finetune)],
     }
-    if what not in tables:
-        raise unknown("table", what, tables)
-    show_plan(tables[what](options.cell()), options.workplace(), options.as_json)
+    if what not in known:
+        raise unknown("table", what, known)
+    show_plan(known[what](), options.workplace(), options.as_json)

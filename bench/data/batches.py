@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.data.layout import VIEWS
 from bench.data.pack import Pack
+from bench.data.shift import shift, shift_offsets
 from bench.errors import UsageError
 from bench.seeds import derive
 from methods.interface import EpisodeBatch, PairBatch
@@ -178,16 +179,34 @@ def episode_indices(pack: Pack, seed: int, step: int, tasks: int, support: int) 
 
 
 def episode_batch(
-    pack: Pack, seed: int, step: int, tasks: int, support: int, device: torch.device | str = "cpu"
+    pack: Pack,
+    seed: int,
+    step: int,
+    tasks: int,
+    support: int,
+    device: torch.device | str = "cpu",
+    support_from: str = "views",
 ) -> EpisodeBatch:
-    """The episodes of training step `step`, a pure function of its arguments; see `episode_indices`."""
-    source, supports, query = episode_indices(pack, seed, step, tasks, support)
+    """The episodes of training step `step`, a pure function of its arguments; see `episode_indices`.
+
+    `support_from` "views": the first K basic views, as §5.1 trains. "shift": K horizontal shifts of the source, as
+    §5.5 makes the support set at test time.
+    """
+    shifted = support_from == "shift"
+    source, supports, query = episode_indices(pack, seed, step, tasks, 1 if shifted else support)
     side = pack.image_size
+    sources, keypoints = pack.images(source, device), pack.keypoints_of(source, device)
+    if shifted:
+        moved = [shift(sources, keypoints, pixels) for pixels in shift_offsets(side, support)]
+        images, points = (torch.stack(parts, 1) for parts in zip(*moved, strict=True))
+    else:
+        images = pack.images(supports.ravel(), device).view(tasks, support, 3, side, side)
+        points = pack.keypoints_of(supports, device)
     return EpisodeBatch(
-        source=pack.images(source, device),
-        source_keypoints=pack.keypoints_of(source, device),
-        support=pack.images(supports.ravel(), device).view(tasks, support, 3, side, side),
-        support_keypoints=pack.keypoints_of(supports, device),
+        source=sources,
+        source_keypoints=keypoints,
+        support=images,
+        support_keypoints=points,
         query=pack.images(query.ravel(), device).view(tasks, 1, 3, side, side),
         query_keypoints=pack.keypoints_of(query, device),
     )
