@@ -1,24 +1,44 @@
 # Two commands matter: `make table1` does the main job, `make test` tests.
-# PRESET, SEED, DEVICE and PYTHON are variables: `make table1 PRESET=smoke DEVICE=cuda`.
+# PRESET, SEEDS, DEVICE, DATA, ALSO and PYTHON are variables: `make all PRESET=smoke SEEDS=0,1 DEVICE=cuda`.
 PRESET ?= quick
-SEED   ?= 0
+SEEDS  ?= 0
 DEVICE ?= auto
+DATA   ?=
+ALSO   ?=
 PYTHON ?= python3
 VENV   ?= .venv
 BENCH   = $(VENV)/bin/bench
-FLAGS   = --preset $(PRESET) --seed $(SEED) --device $(DEVICE)
+PLACE   = --preset $(PRESET) $(if $(DATA),--data $(DATA))
+FLAGS   = $(PLACE) --device $(DEVICE)
+MANY    = $(FLAGS) --seeds $(SEEDS)
 
-.PHONY: table1 sweep ablate data setup check test test-slow clean
+.PHONY: table1 table2 table3 table4 tables figures report all sweep ablate data setup check test test-slow clean
 
 table1: $(VENV)/.weights  ## train, score and print the paper's Table 1
-	$(BENCH) table1 $(FLAGS)
+	$(BENCH) table1 $(MANY) $(if $(ALSO),--also $(ALSO))
 
-sweep: $(VENV)/.weights  ## Ours at 0, 1, 4 and 10 shots
-	$(BENCH) sweep $(FLAGS)
-	$(BENCH) sweep --msl $(FLAGS)
+table2: $(VENV)/.weights  ## Ours at 0, 1, 4 and 10 shots, without and with the multi-step loss
+	$(BENCH) table2 $(MANY)
 
-ablate: $(VENV)/.weights  ## Ours without its parts
-	$(BENCH) ablate $(FLAGS)
+table3: $(VENV)/.weights  ## time and memory of every method
+	$(BENCH) time $(FLAGS)
+
+table4: $(VENV)/.weights  ## Ours without its parts
+	$(BENCH) table4 $(MANY)
+
+tables: table1 table2 table3 table4
+	$(BENCH) claims $(PLACE)
+
+figures: $(VENV)/.weights  ## every figure whose cells are in the store
+	$(BENCH) figures $(MANY)
+
+report: $(VENV)/.weights  ## one HTML report of all that is there
+	$(BENCH) report $(PLACE)
+
+all: tables figures report  ## everything, in that order
+
+sweep: table2
+ablate: table4
 
 data: $(VENV)/.installed  ## render the preset's characters
 	$(BENCH) data make --preset $(PRESET)

@@ -1,4 +1,4 @@
-"""The baselines of the paper's comparison: Pix2Pix, PG2, PATN and XingGAN, one file each."""
+"""The baselines of the paper's comparison, Pix2Pix, PG2, PATN and XingGAN, and DPTN; one file each."""
 
 from __future__ import annotations
 

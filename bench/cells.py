@@ -22,6 +22,11 @@ from methods.interface import Budget, FineTune
 
 TRAIN_CODE = ("bench.train", "bench.build", "bench.data.batches", "bench.data.shift")
 GENERATE_CODE = ("bench.generate", "bench.build", "bench.data.support", "bench.data.shift")
+META_OPTIONS = (
+    *("msl", "msl_epochs", "support", "support_from"),
+    *("inner_steps", "inner_lr", "inner_perceptual", "order"),
+)
+"""Options of Ours that say nothing to joint training."""
 FLOOR_CODE = ("bench.floors", "bench.data.support")
 SCORE_CODE = (
     "bench.score",
@@ -109,15 +114,15 @@ def train_spec(cell: Cell, size: Preset, data: DataIdentity, device: torch.devic
     if cell.method != "ours":
         return spec
     base, warm = spec, None
+    joint = {name: value for name, value in options.items() if name not in META_OPTIONS} | {"training": "joint"}
     if size.warm_start_pairs:
-        # one joint training serves every row of the same network; options of meta-training do not touch it
-        joint = {"training": "joint", **{k: v for k, v in options.items() if k == "frm"}}
+        # one joint training serves every row of the same network: options of meta-training do not touch it
         warm = replace(base, variant="warm-start", options=joint, budget=Budget(size.warm_start_pairs, 0))
         if not size.perceptual_everywhere:
             warm = replace(warm, options={**joint, "perceptual": 0.0}, perceptual={})
     if options.get("training") == "joint":
         budget = Budget(cell.extra_pairs or equal_samples(size), 0, size.warm_start_pairs)
-        return replace(base, budget=budget, warm_start=warm)
+        return replace(base, options=joint, budget=budget, warm_start=warm)
     if not size.perceptual_everywhere:
         options["inner_perceptual"] = False
     budget = Budget(0, size.queries, size.warm_start_pairs)

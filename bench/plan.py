@@ -57,8 +57,10 @@ def table4_cells(base: Cell) -> list[Cell | Later]:
     The last cell, w/o ML at equal seconds, can be named only when the trainings before it have been timed.
     """
     full = replace(base, method="ours", variant="msl", shots=4, adaptation="default")
-    joint = replace(full, variant="wo-ml", extra_pairs=equal_samples(preset(base.preset)))
+    size = preset(base.preset)
+    joint = replace(full, variant="wo-ml", extra_pairs=equal_samples(size))
     return [
+        replace(joint, extra_pairs=size.queries, label="w/o ML (equal queries)"),
         replace(joint, label="w/o ML (equal samples)"),
         replace(joint, adaptation="none", label="w/o ML & FT"),
         replace(full, adaptation="none", label="w/o FT"),
@@ -74,17 +76,23 @@ TABLES = ("table1", "table2", "table4")
 """The tables of scores. Table 3 is timing, which has no cells."""
 
 
-def cells_of(name: str, base: Cell, seeds: Sequence[int], finetune: bool = False) -> list[Cell | Later]:
+def cells_of(
+    name: str, base: Cell, seeds: Sequence[int], finetune: bool = False, also: Sequence[str] = ()
+) -> list[Cell | Later]:
     """The cells of a table of TABLES for several seeds. A floor has no seed, so it comes once, and last.
 
-    `finetune`: also every baseline with the same fine-tuning on the support set as Ours (METHODS §8, 31).
+    `finetune`: also every baseline with the same fine-tuning on the support set as Ours (METHODS §8, 31). `also`:
+    further methods as rows of Table 1. Raises UsageError for a method or seed that there is not.
     """
+    for method in also:
+        replace(base, method=method).check()
     found: list[Cell | Later] = []
     for seed in seeds:
         seeded = replace(base, seed=seed)
         match name:
             case "table1":
                 found += table1_cells(seeded) + (finetuned_cells(seeded, (1,)) if finetune else [])
+                found += [replace(seeded, method=method) for method in also]
             case "table2":
                 found += table2_cells(seeded) + (finetuned_cells(seeded, SHOTS) if finetune else [])
             case _:

@@ -20,6 +20,7 @@ METHODS: dict[str, str] = {
     "pg2": "baselines.pg2:PG2",
     "patn": "baselines.patn:PATN",
     "xinggan": "baselines.xinggan:XingGAN",
+    "dptn": "baselines.dptn:DPTN",
 }
 """Built-in methods: name on the command line -> "module:Class", imported only when asked for."""
 

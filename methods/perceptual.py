@@ -15,7 +15,7 @@ STAGES: dict[str, tuple[int, ...]] = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 
 WIDTHS = (64, 128, 256, 512, 512)
 LAYERS: dict[str, tuple[str, ...]] = {
     "vgg16": ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),  # Johnson's four, used by Ours
-    "vgg19": ("relu1_2",),  # PATN and XingGAN
+    "vgg19": ("relu1_2",),  # PATN and XingGAN; DPTN makes its own choice
 }
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -49,6 +49,7 @@ class VGGFeatures(nn.Module):
         if unknown:
             raise ValueError(f"{name} has no layer {', '.join(unknown)}")
         self.layers = wanted
+        self.weights = state_dict  # whole, for a method that compares maps of other layers
         self.segments = nn.ModuleList()
         segment: list[nn.Module] = []
         inputs, position, left = 3, 0, len(wanted)

@@ -1,82 +1,50 @@
-"""What PATN and XingGAN share: their layers' building pieces, two discriminators, and all losses.
+"""What PATN and XingGAN share beside layers: two discriminators, all losses, the training step, fine-tuning.
 
 XingGAN was published on top of PATN's training code; everything here is the same in both (METHODS §4, §5), in
-the DeepFashion configuration: InstanceNorm, hence biased convolutions, and LSGAN.
+the DeepFashion configuration: LSGAN, no image pool. The generators, and the numbers in which the two differ,
+are in baselines/patn.py and baselines/xinggan.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import group_norm, l1_loss
+from torch.nn.functional import l1_loss
 from torch.optim import Adam
 
+from methods.finetune import fine_tune
+from methods.interface import (
+    EpisodeBatch,
+    FineTune,
+    PairBatch,
+    Phase,
+    Probe,
+    Progress,
+    Setup,
+    Support,
+    Transfer,
+    options_from,
+)
 from methods.losses import frozen, gan_loss
 from methods.perceptual import perceptual_distance
+from methods.pose import PoseMap, heatmaps, to_openpose18
+from methods.pose_gan_networks import JOINTS, Discriminator
+from methods.schedules import linear_decay, set_lr
 
 
-class InstanceNorm(nn.Module):
-    """InstanceNorm2d(eps 1e-5) without parameters or running statistics: [B, C, H, W] -> the same."""
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What may be set. Each method names its published values, but for the pose map."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return group_norm(x, x.shape[1])  # the faster of torch's two kernels for it
-
-
-def stem(inputs: int, channels: Sequence[int]) -> nn.Sequential:
-    """Convolution 7 × 7, then two that halve the size: [B, inputs, H, W] -> [B, channels[2], H/4, W/4]."""
-    first, second, third = channels
-    return nn.Sequential(
-        *(nn.Conv2d(inputs, first, 7, padding=3, padding_mode="reflect"), InstanceNorm(), nn.ReLU()),
-        *(nn.Conv2d(first, second, 3, stride=2, padding=1), InstanceNorm(), nn.ReLU()),
-        *(nn.Conv2d(second, third, 3, stride=2, padding=1), InstanceNorm(), nn.ReLU()),
-    )
-
-
-def block_convolutions(inputs: int, outputs: int, last_norm: bool) -> nn.Sequential:
-    """The two 3 × 3 convolutions of a block's stream: inputs -> inputs -> outputs channels."""
-    return nn.Sequential(
-        *(nn.Conv2d(inputs, inputs, 3, padding=1, padding_mode="reflect"), InstanceNorm(), nn.ReLU()),
-        nn.Dropout(0.5),
-        nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect"),
-        *([InstanceNorm()] if last_norm else []),
-    )
-
-
-def upsampling(inputs: int, outputs: int) -> list[nn.Module]:
-    """A transposed convolution that doubles the size, norm and ReLU."""
-    double = nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
-    return [double, InstanceNorm(), nn.ReLU()]
-
-
-def initialise_generator(module: nn.Module) -> None:
-    """Convolution weights N(0, 0.02); biases, and the discriminators altogether, keep torch's default."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-
-
-class ResidualBlock(nn.Module):
-    """x + two convolutions at constant width."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.convolutions = block_convolutions(channels, channels, last_norm=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        output: Tensor = x + self.convolutions(x)
-        return output
-
-
-class Discriminator(nn.Sequential):
-    """[B, inputs, H, W] -> scores [B, channels[2], H/4, W/4].
-
-    As in the published code there is no convolution to one channel: the GAN loss is the mean over all feature
-    maps of the last residual block. Activations are ReLU.
-    """
-
-    def __init__(self, inputs: int, channels: Sequence[int]) -> None:
-        super().__init__(stem(inputs, channels), *(ResidualBlock(channels[2]) for _ in range(3)))
+    lr: float
+    l1_weight: float
+    perceptual_weight: float
+    gan_weight: float
+    pose_map: PoseMap = "gaussian"  # "onehot": what the released 8-bit preparation amounts to
 
 
 class DiscriminatorPair:
@@ -135,3 +103,158 @@ def image_losses(fake: Tensor, target: Tensor, vgg: nn.Module | None) -> tuple[T
     with torch.no_grad():
         wanted = vgg(target)
     return l1, perceptual_distance(vgg(fake), wanted)
+
+
+class PoseGAN:
+    """A method that trains a generator against D_PP and D_PB; a subclass brings the generator and its numbers.
+
+    A generator takes (source [B, 3, H, W], maps of source and target pose [B, 36, H, W]) -> [B, 3, H, W].
+    """
+
+    title: ClassVar[str]
+    reference: ClassVar[str]
+    perceptual_nets: ClassVar[tuple[str, ...]] = ("vgg19",)
+    few_shot: ClassVar[bool] = False
+    published: ClassVar[Options]
+    published_batch: ClassVar[int]
+    constant_epochs: ClassVar[int]  # at the full learning rate
+    decay_epochs: ClassVar[int]  # then, falling linearly to 0
+
+    def __init__(self, setup: Setup, generator: nn.Module, channels: Sequence[int]) -> None:
+        """`channels`: the discriminators', at full, half and quarter size."""
+        self.setup = setup
+        self.options: Options = options_from(Options, {**asdict(self.published), **setup.options})
+        self.batch = setup.batch or self.published_batch
+        self.vgg = setup.perceptual.get("vgg19")
+        self.generator = generator.to(setup.device)
+        self.generator_optimizer = Adam(self.generator.parameters(), lr=self.options.lr, betas=(0.5, 0.999), fused=True)
+        self.discriminators = DiscriminatorPair(
+            channels, JOINTS, self.options.lr, self.options.gan_weight, setup.device
+        )
+
+    def phases(self) -> Sequence[Phase]:
+        return [Phase("joint", "pairs", batch=self.batch, samples=self.setup.budget.pairs)]
+
+    def train_step(self, batch: PairBatch | EpisodeBatch, progress: Progress) -> dict[str, Tensor]:
+        assert isinstance(batch, PairBatch)
+        lr = self.options.lr * linear_decay(progress, self.constant_epochs, self.decay_epochs)
+        for optimizer in (self.generator_optimizer, *self.discriminators.optimizers):
+            set_lr(optimizer, lr)
+        self.generator.train()
+        self.discriminators.train()
+
+        target_pose = self.pose(batch.target_keypoints)
+        fake = self.draw(self.generator, batch.source, batch.source_keypoints, target_pose)
+
+        losses = self.generator_losses(fake, batch.target, batch.source, target_pose)
+        self.generator_optimizer.zero_grad()
+        self.generator_loss(losses).backward()  # type: ignore[no-untyped-call]
+        self.generator_optimizer.step()
+
+        d_appearance, d_shape = self.discriminators.step(fake, batch.target, batch.source, target_pose)
+        losses |= {"d_appearance": d_appearance, "d_shape": d_shape}
+        return {name: value.detach() for name, value in losses.items()}
+
+    def pose(self, keypoints: Tensor) -> Tensor:
+        """[B, 17, 3] -> heat maps of 18 joints, [B, 18, H, W] in [0, 1]."""
+        return heatmaps(to_openpose18(keypoints), self.setup.image_size, self.options.pose_map)
+
+    def draw(self, generator: nn.Module, source: Tensor, source_keypoints: Tensor, target_pose: Tensor) -> Tensor:
+        """The source's character in the target's pose, which is given as heat maps."""
+        image: Tensor = generator(source, torch.cat([self.pose(source_keypoints), target_pose], 1))
+        return image
+
+    def generator_losses(self, fake: Tensor, target: Tensor, source: Tensor, target_pose: Tensor) -> dict[str, Tensor]:
+        """The terms of the generator's loss, before weighting; the discriminators stay as they are."""
+        g_appearance, g_shape = self.discriminators.generator_losses(fake, source, target_pose)
+        l1, perceptual = image_losses(fake, target, self.vgg)
+        losses = {"g_appearance": g_appearance, "g_shape": g_shape, "g_l1": l1}
+        return losses if perceptual is None else losses | {"g_perceptual": perceptual}
+
+    def generator_loss(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """λ_A · L1 + λ_B · perceptual + λ_GAN · the mean of both adversarial terms."""
+        loss = self.options.l1_weight * losses["g_l1"]
+        if "g_perceptual" in losses:
+            loss = loss + self.options.perceptual_weight * losses["g_perceptual"]
+        return loss + 0.5 * self.options.gan_weight * (losses["g_appearance"] + losses["g_shape"])
+
+    def adapt(
+        self,
+        support: Support,
+        finetune: FineTune | None,
+        on_pass: Callable[[int, Transfer], None] | None = None,
+    ) -> Transfer:
+        if finetune is None:
+            return self.transfer(self.generator)
+        self.discriminators.train(False)  # no dropout at test, in them either
+
+        def loss(
+            generator: nn.Module,
+            source: Tensor,
+            source_keypoints: Tensor,
+            target: Tensor,
+            target_keypoints: Tensor,
+        ) -> Tensor:
+            target_pose = self.pose(target_keypoints)
+            fake = self.draw(generator, source, source_keypoints, target_pose)
+            return self.generator_loss(self.generator_losses(fake, target, source, target_pose))
+
+        report = None if on_pass is None else lambda n, generator: on_pass(n, self.transfer(generator))
+        return self.transfer(fine_tune(self.generator, loss, support, finetune, report))
+
+    def transfer(self, generator: nn.Module) -> Transfer:
+        """The generator as a function of (source, source keypoints, target keypoints), without dropout."""
+
+        @torch.no_grad()
+        def run(source: Tensor, source_keypoints: Tensor, target_keypoints: Tensor) -> Tensor:
+            return self.draw(generator.eval(), source, source_keypoints, self.pose(target_keypoints)).float()
+
+        return run
+
+    def probes(self) -> Sequence[Probe]:
+        size = self.setup.image_size
+
+        def image(channels: int) -> Tensor:
+            return torch.zeros(1, channels, size, size, device=self.setup.device)
+
+        return [
+            Probe("generator", self.generator, (image(3), image(2 * JOINTS))),
+            Probe("D_PP", self.discriminators.appearance, (image(6),)),
+            Probe("D_PB", self.discriminators.shape, (image(3 + JOINTS),)),
+        ]
+
+    def notes(self) -> Sequence[str]:
+        notes = [f"{self.title} in its DeepFashion configuration (InstanceNorm, LSGAN) on square images."]
+        if self.options.pose_map == "gaussian":
+            notes.append(f"{self.title} poses are Gaussian maps (released 8-bit preparation: one pixel each).")
+        if self.vgg is None:
+            notes.append(f"{self.title} without its perceptual loss: there are no VGG19 weights.")
+        if self.setup.width != 1:
+            notes.append(f"{self.title} channels × {self.setup.width:g}.")
+        if self.batch != self.published_batch:
+            notes.append(f"{self.title} batch {self.batch} (published: {self.published_batch}).")
+        for name in ("lr", "l1_weight", "perceptual_weight", "gan_weight"):
+            value, published = getattr(self.options, name), getattr(self.published, name)
+            if value != published:
+                notes.append(f"{self.title} {name} {value:g} (published: {published:g}).")
+        return notes
+
+    def _stateful(self) -> dict[str, Any]:
+        return {
+            "generator": self.generator,
+            "generator_optimizer": self.generator_optimizer,
+            "appearance_discriminator": self.discriminators.appearance,
+            "appearance_optimizer": self.discriminators.appearance_optimizer,
+            "shape_discriminator": self.discriminators.shape,
+            "shape_optimizer": self.discriminators.shape_optimizer,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self._stateful().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        parts = self._stateful()
+        if set(state) != set(parts):
+            raise KeyError(f"a {self.title} state has {sorted(parts)}, not {sorted(state)}")
+        for name, part in parts.items():
+            part.load_state_dict(state[name])

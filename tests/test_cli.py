@@ -59,9 +59,38 @@ def test_wrong_input_ends_in_one_line_that_names_the_fix(
 def test_methods_are_listed_with_their_papers() -> None:
     done = bench("methods", "--json")
     assert done.returncode == 0
-    assert [row["name"] for row in json.loads(done.stdout)] == ["ours", "pix2pix", "pg2", "patn", "xinggan"]
+    names = [row["name"] for row in json.loads(done.stdout)]
+    assert names == ["ours", "pix2pix", "pg2", "patn", "xinggan", "dptn"]
 
 
 def test_an_empty_store_is_listed_as_empty(tmp_path: Path) -> None:
     done = bench("store", "ls", "--store", str(tmp_path / "none"))
     assert done.returncode == 0 and "0 stages" in done.stdout
+
+
+def test_a_toml_file_equals_flags_and_flags_go_before_it(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('method = "ours"\nshots = 4\nmsl = true\npreset = "smoke"\ndry-run = true\njson = true\n')
+    store = ("--store", str(tmp_path / "store"))
+    flags = ("--method", "ours", "--msl", "--preset", "smoke", "--dry-run", "--json", *store)
+    from_file = bench("run", "--file", str(file), *store)
+    assert from_file.returncode == 0, from_file.stderr
+    assert from_file.stdout == bench("run", *flags, "--shots", "4").stdout
+    overridden = bench("run", "--file", str(file), "--shots", "10", *store)
+    assert overridden.stdout == bench("run", *flags, "--shots", "10").stdout != from_file.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('methdo = "ours"', "did you mean 'method'?"),
+        ("shots = [1, 4]", "single value"),
+        ("shots = ", "Invalid value"),
+        ('method = "ours"\nseed = "x"', "--seed"),
+    ],
+)
+def test_a_wrong_toml_file_is_refused_by_name(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(text)
+    done = bench("run", "--file", str(file))
+    assert done.returncode == 2 and words in done.stderr

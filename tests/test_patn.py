@@ -13,10 +13,10 @@ from baselines.patn import PATN, Block, Generator
 from baselines.xinggan import XingGAN
 from methods.count import count
 from methods.interface import Budget, FineTune, Method, PairBatch, Progress, Setup, Support
-from methods.pose_gan import Discriminator, DiscriminatorPair, InstanceNorm, image_losses
+from methods.pose_gan import DiscriminatorPair, PoseGAN, image_losses
+from methods.pose_gan_networks import Discriminator, InstanceNorm
 
 SIZE = 64
-PoseGAN = PATN | XingGAN
 both = pytest.mark.parametrize("kind", [PATN, XingGAN])
 
 

@@ -91,6 +91,15 @@ def test_the_given_weights_are_copied() -> None:
     torch.testing.assert_close(vgg(images(0))[0], before, rtol=0, atol=0)
 
 
+def test_the_weights_of_deeper_layers_are_at_hand() -> None:
+    weights = made_weights("vgg19", 2)
+    shallow = VGGFeatures("vgg19", weights)
+    assert len(list(shallow.parameters())) == 4 and not any("weights" in name for name in shallow.state_dict())
+    deeper = VGGFeatures("vgg19", shallow.weights, ["relu2_2"])
+    wanted = VGGFeatures("vgg19", weights, ["relu2_2"])
+    torch.testing.assert_close(deeper(images(0)), wanted(images(0)), rtol=0, atol=0)
+
+
 def test_unknown_networks_and_layers_are_named() -> None:
     with pytest.raises(ValueError, match="unknown VGG 'vgg11'"):
         VGGFeatures("vgg11", {})

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from bench.cli import data, methods, store, tables, weights
+from bench.cli import data, figures, methods, store, tables, timing, weights
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -25,6 +25,8 @@ app = typer.Typer(
 for command in (
     *(tables.table1, tables.table2, tables.table4, tables.run, tables.sweep, tables.ablate, tables.plan),
     *(methods.methods, methods.inspect),
+    figures.figures,
+    timing.time,
 ):
     app.command()(command)
 for name, group in (("data", data.app), ("store", store.app), ("weights", weights.app)):

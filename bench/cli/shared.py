@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import tomllib
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, field, fields
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.errors import UsageError
+from bench.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from bench.cells import Workplace
@@ -58,6 +59,36 @@ class Place:
         return Workplace(self.store or default_root(), self.results, reporter(self.quiet), self.data, self.workers)
 
 
+def _read_file(context: typer.Context, path: Path | None) -> Path | None:
+    """Options from a TOML file: keys are the long options' names; a flag on the command line goes before them."""
+    if path is None:
+        return None
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"--file {path}: {error}") from error
+    known = {
+        option.removeprefix("--"): parameter.name
+        for parameter in context.command.params
+        for option in parameter.opts
+        if option.startswith("--") and option != "--file"
+    }
+    for key, value in values.items():
+        if key not in known:
+            raise unknown(f"option in {path}", key, known)
+        if isinstance(value, list | dict):
+            raise UsageError(f'--file {path}: {key} must be a single value, as on the command line, e.g. "1,4,10"')
+    # before the values themselves are looked at, so that required options may stand in the file
+    context.default_map = {known[key]: value for key, value in values.items()}
+    return path
+
+
+FileOption = Annotated[
+    Path | None,
+    typer.Option("--file", callback=_read_file, is_eager=True, help='A TOML file of options: preset = "quick" …'),
+]
+
+
 @dataclass(frozen=True)
 class Common(Place):
     """Options of every command that runs cells."""
@@ -67,6 +98,7 @@ class Common(Place):
     precision: Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")] = "auto"
     features: Annotated[str, typer.Option("--features", help="FID features; see `bench weights list`.")] = "auto"
     dry_run: DryRunOption = False
+    file: FileOption = None
 
     def cell(self, method: str = "ours", **changes: Any) -> Cell:
         """The cell these options describe."""

@@ -32,12 +32,13 @@ def _seeds(seeds: str, options: Common) -> list[int]:
         raise UsageError(f"--seeds '{seeds}': give whole numbers with commas, e.g. 0,1") from None
 
 
-def _table(name: str, seeds: str, options: Common, finetune: bool = False) -> None:
+def _table(name: str, seeds: str, options: Common, finetune: bool = False, also: str = "") -> None:
     """Plan or make a table, and print it."""
     from bench.plan import cells_of
     from bench.publish import publish
 
-    place, cells = options.workplace(), cells_of(name, options.cell(), _seeds(seeds, options), finetune)
+    further = [method.strip() for method in also.split(",") if method.strip()]
+    place, cells = options.workplace(), cells_of(name, options.cell(), _seeds(seeds, options), finetune, further)
     if options.dry_run:
         show_plan(cells, place, options.as_json)
         return
@@ -51,9 +52,15 @@ def _table(name: str, seeds: str, options: Common, finetune: bool = False) -> No
 
 
 @with_options
-def table1(*, seeds: SeedsOption = "", finetune: FinetuneOption = False, options: Common) -> None:
+def table1(
+    *,
+    seeds: SeedsOption = "",
+    finetune: FinetuneOption = False,
+    also: Annotated[str, typer.Option("--also", help="Further methods, with commas: dptn, package.module:Class.")] = "",
+    options: Common,
+) -> None:
     """The paper's Table 1: every method trained, scored on unseen characters, printed and written."""
-    _table("table1", seeds, options, finetune)
+    _table("table1", seeds, options, finetune, also)
 
 
 @with_options

@@ -1,0 +1,53 @@
+"""`bench figures`: the paper's figures and further ones, from what has been run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.shared import Common, print_json, with_options
+from bench.errors import SkippedError, UsageError
+
+
+@with_options
+def figures(
+    *,
+    only: Annotated[str, typer.Option("--only", help="Some of them, with commas, e.g. 1,6,8,training.")] = "",
+    people: Annotated[
+        Path | None,
+        typer.Option("--people", help="For figure 7: a folder of images and their COCO annotations.json."),
+    ] = None,
+    options: Common,
+) -> None:
+    """Make figures from what has been run: the paper's 1 and 4 to 11, training, tuning, shots, cost, characters."""
+    from bench.illustrate import Studio, chosen, illustrate
+
+    if people is not None and not people.is_dir():
+        raise UsageError(f"--people {people}: no such folder; give one with images and annotations.json")
+    names = chosen(only)
+    if people is None and not only:
+        names.remove("7")  # nothing is missing where nobody asked for it
+    if options.dry_run:
+        print_json(names) if options.as_json else print("\n".join(names))
+        return
+    outcomes = illustrate(names, Studio(options.cell(), options.workplace(), people))
+    if options.as_json:
+        print_json(
+            [{"figure": o.figure, "files": [str(f) for f in o.files], "caption": o.caption, "skipped": o.skipped}
+             for o in outcomes]
+        )  # fmt: skip
+    else:
+        for outcome in outcomes:
+            for file in outcome.files:
+                print(file)
+        if "7" not in names and not only:
+            print("figure 7 shows people: give a folder with images and their COCO annotations.json as --people DIR")
+    skipped = [outcome for outcome in outcomes if outcome.skipped]
+    for outcome in skipped:
+        print(outcome.skipped, file=sys.stderr)
+    if skipped:
+        names = [outcome.figure for outcome in skipped]
+        raise SkippedError(f"done, but not or not all of figure {', '.join(names)}")

@@ -1,0 +1,103 @@
+"""Figures that the paper lacks: training, score against shots and cost, characters one by one, fine-tuning."""
+
+from __future__ import annotations
+
+import bench.figures as figures
+from bench.cells import stages
+from bench.errors import SkippedError
+from bench.illustrate.pictures import NotInStore
+from bench.illustrate.studio import Made, Studio
+from bench.plan import table1_cells
+from bench.records import Record
+from bench.run import read_log, row_title
+
+PLAIN_VARIANTS = ("", "msl")
+
+
+def training(studio: Studio) -> Made:
+    """The losses of every training of Table 1."""
+    logs, missing = {}, []
+    for cell in table1_cells(studio.base):
+        found = stages(cell, studio.place)
+        title = row_title(cell).replace(f" ({cell.shots}-shot)", "")
+        if found.warm_start is not None and found.warm_start.done:
+            logs[f"{title.partition(' (')[0]}: warm start"] = read_log(found.warm_start)
+        if found.train is not None and found.train.done:
+            logs[title] = read_log(found.train)
+        else:
+            missing.append(title)
+    if not logs:
+        raise NotInStore("nothing has been trained yet")
+    paths = figures.training_curves(logs, studio.folder / "training")
+    return Made(paths, "Losses in training, as moving means; the logged values faintly behind them.", missing)
+
+
+def _rows(studio: Studio) -> list[Record]:
+    """The rows of Table 1 in its order, those of methods of one's own, and the floors: one shot, default adaptation."""
+    order = [(cell.method, cell.variant) for cell in table1_cells(studio.base)]
+
+    def place(record: Record) -> int:
+        row = (record.cell["method"], record.cell["variant"])
+        return order.index(row) if row in order else len(order)
+
+    rows = [
+        record
+        for record in studio.records.values()
+        if record.kind == "floor"
+        or (
+            record.cell["seed"] == studio.base.seed
+            and record.cell["shots"] == 1
+            and record.cell["adaptation"] == "default"
+            and record.cell["variant"] in PLAIN_VARIANTS
+            and record.cell["protocol"] == "shift"
+        )
+    ]
+    return sorted(rows, key=place)
+
+
+def shots(studio: Studio) -> Made:
+    """Scores against the number of shots; of all seeds there are."""
+    rows = [
+        record
+        for record in studio.records.values()
+        if record.kind == "method"
+        and record.cell["variant"] in PLAIN_VARIANTS
+        and record.cell["protocol"] == "shift"
+        and record.cell["adaptation"] in ("default", "none", "tuned")
+    ]
+    # a baseline that was never fine-tuned has one number of shots and is no line
+    adapted = {(record.cell["method"], record.cell["variant"]) for record in rows if record.finetune}
+    rows = [record for record in rows if (record.cell["method"], record.cell["variant"]) in adapted]
+    if len({figures.shots_of(record) for record in rows}) < 2:
+        raise SkippedError("there are no records of several numbers of shots")
+    paths = figures.scores_by_shots(rows, studio.folder / "shots")
+    return Made(paths, "Scores by number of support samples; bars are 95 % intervals over test characters.")
+
+
+def cost(studio: Studio) -> Made:
+    """Quality against minutes of training."""
+    rows = _rows(studio)
+    if all(record.kind == "floor" for record in rows):
+        raise SkippedError("there is no record of a trained method")
+    paths = figures.quality_by_cost(rows, studio.folder / "cost")
+    return Made(paths, "Quality against training time; bars are 95 % intervals over test characters.")
+
+
+def characters(studio: Studio) -> Made:
+    """Scores of every test character."""
+    rows = [record for record in _rows(studio) if record.kind == "method"]
+    if not rows:
+        raise SkippedError("there is no record of a trained method")
+    paths = figures.scores_by_character(rows, studio.folder / "characters")
+    return Made(paths, "Scores of each test character, hardest first.")
+
+
+def tuning(studio: Studio) -> Made:
+    """The fine-tuning curve of every row whose schedule was chosen on validation characters."""
+    paths = []
+    for name, record in studio.records.items():
+        if record.cell["seed"] == studio.base.seed and record.finetune and record.finetune.get("curve"):
+            paths += figures.tuning_curve(record, studio.folder / f"tuning-{name}")
+    if not paths:
+        raise SkippedError("no record has a fine-tuning curve")
+    return Made(paths, "Foreground scores on validation characters by learning rate and passes of fine-tuning.")
