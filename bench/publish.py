@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import bench.tables
 from bench.cells import Workplace, data_pack, record_name, stages
 from bench.data.pack import Pack
 from bench.errors import NonFiniteLoss
@@ -20,12 +19,14 @@ from bench.presets import preset
 from bench.records import Record
 from bench.run import read_log, row_title, run_cell
 from bench.spec import Cell
-from bench.tables import Table
+from bench.tables import Table, table1, table2, table4
 
 if TYPE_CHECKING:
     from bench.figures import GridRow
 
 GRID_CHARACTERS = 6
+FORMS = {"table1": table1, "table2": table2, "table4": table4}
+"""How the records of each table of `bench.plan.TABLES` are printed."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,7 @@ def publish(name: str, cells: Sequence[Cell | Later], place: Workplace) -> tuple
     Returns the table and why rows are missing from it, by title.
     """
     outcome = run_cells(cells, place)
-    form = getattr(bench.tables, name)
-    table: Table = form([record for _, record in outcome.done], missing=outcome.missing)
+    table = FORMS[name]([record for _, record in outcome.done], missing=outcome.missing)
     folder = place.results / outcome.done[0][0].preset
     table.write(folder / name)
     if name == "table1":

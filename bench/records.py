@@ -157,10 +157,28 @@ def read_records(folder: Path) -> list[Record]:
     return [read_record(path) for path in sorted(folder.glob("*.json"))]
 
 
+def comparable(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
+    """The records that can stand beside the newest one, and the titles of those that cannot.
+
+    A folder of records keeps those of an earlier data set or of other FID features until they are made again.
+    """
+    if not records:
+        return [], []
+
+    def side(record: Record) -> tuple[Any, ...]:
+        return (
+            *(record.data[part] for part in ("digest", "image_size", "images")),
+            *map(str, record.features.values()),
+        )
+
+    newest = side(max(records, key=lambda record: record.created))
+    return [r for r in records if side(r) == newest], [r.title for r in records if side(r) != newest]
+
+
 def refuse_mixed(records: Sequence[Record]) -> None:
     """Raises DataError, naming what differs and whose it is, unless the scores can stand side by side.
 
-    They can with one preset, data set, image size, number of images, FID features, N and, floors aside, seed.
+    They can with one preset, data set, image size, number of images, FID features and N; seeds are pooled.
     """
     if not records:
         raise DataError("a table needs at least one record; make them with `bench table1`")
@@ -171,20 +189,17 @@ def refuse_mixed(records: Sequence[Record]) -> None:
         "number of images": lambda r: r.data["images"],
         "FID features": lambda r: f"{r.features['name']} {r.features['sha256'][:12]} d={r.features['dim']}",
         "N of FID": lambda r: r.features["n"],
-        # a floor is drawn from the data alone
-        "seed": lambda r: r.cell["seed"] if r.kind == "method" else None,
     }
     faults = []
     for name, value_of in what.items():
         found: dict[Any, list[str]] = {}
         for record in records:
-            if (value := value_of(record)) is not None:
-                found.setdefault(value, []).append(record.title)
+            found.setdefault(value_of(record), []).append(record.title)
         if len(found) > 1:
             sides = " / ".join(f"{value}: {', '.join(titles)}" for value, titles in found.items())
             faults.append(f"{name} ({sides})")
     if faults:
         raise DataError(
             f"these records cannot stand in one table; they differ in {'; '.join(faults)}. "
-            "Run the cells again with the same --preset, --data, --features and --seed"
+            "Run the cells again with the same --preset, --data and --features"
         )

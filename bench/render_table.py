@@ -27,6 +27,8 @@ class Value:
     number: float
     half_width: float | None = None
     best: bool = False
+    spread: float | None = None  # standard deviation over seeds, where there are several
+    text: str = ""  # printed instead of the number: a verdict
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,9 @@ class Table:
     def to_latex(self) -> str:
         return latex(self)
 
+    def to_html(self) -> str:
+        return html(self)
+
     def to_csv(self) -> str:
         return comma_separated(self)
 
@@ -117,14 +122,18 @@ class Table:
 
 
 def cell_text(column: Column, row: Row) -> str:
-    """`0.812 ±0.010`, `–` or nothing; without the mark of the best."""
+    """`0.812 ±0.010 [0.004]`, a text, `–` or nothing; without the mark of the best."""
     if column.key not in row.values:
         return EMPTY
     value = row.values[column.key]
     if value is None:
         return ABSENT
+    if value.text:
+        return value.text
     text = f"{value.number:.{column.digits}f}".replace("-", "−")  # a minus, not a hyphen
-    return text if value.half_width is None else f"{text} ±{value.half_width:.{column.digits}f}"
+    if value.half_width is not None:
+        text += f" ±{value.half_width:.{column.digits}f}"
+    return text if value.spread is None else f"{text} [{value.spread:.{column.digits}f}]"
 
 
 def _is_best(column: Column, row: Row) -> bool:
@@ -236,6 +245,36 @@ def latex(table: Table) -> str:
     return "\n".join([*out, r"\end{table*}"]) + "\n"
 
 
+def html(table: Table) -> str:
+    """A `<table>` with its caption and footnotes, for a page to hold: no style, no script."""
+    from html import escape
+
+    def number(column: Column, row: Row) -> str:
+        text = escape(cell_text(column, row))
+        return f"<strong>{text}</strong>" if _is_best(column, row) else text
+
+    def marks(footnotes: tuple[int, ...]) -> str:
+        return "".join(f" <sup>{index + 1}</sup>" for index in footnotes)
+
+    out = ['<figure class="scores">', "<table>", f"<caption>{escape(table.title)}</caption>", "<thead><tr>"]
+    out.append('<th scope="col">Method</th>')
+    for column in table.columns:
+        detail = f"<br><small>{escape(column.detail)}</small>" if column.detail else ""
+        out.append(f'<th scope="col">{escape(column.title)}{marks(column.footnotes)}{detail}</th>')
+    out.append("</tr></thead>")
+    for block in table.blocks:
+        out.append("<tbody>")
+        if block.heading:
+            out.append(f'<tr><th scope="rowgroup" colspan="{len(table.columns) + 1}">{escape(block.heading)}</th></tr>')
+        for row in block.rows:
+            cells = "".join(f"<td>{number(column, row)}</td>" for column in table.columns)
+            out.append(f'<tr><th scope="row">{escape(row.title)}{marks(row.footnotes)}</th>{cells}</tr>')
+        out.append("</tbody>")
+    out += ["</table>", f"<figcaption><p>{escape(table.caption)}</p>", "<ol>"]
+    out += [f"<li>{escape(note)}.</li>" for note in table.footnotes]
+    return "\n".join([*out, "</ol></figcaption>", "</figure>"]) + "\n"
+
+
 def comma_separated(table: Table) -> str:
     """One line a row, numbers in full; half widths in columns of their own; footnotes as text."""
     file = io.StringIO()
@@ -254,11 +293,17 @@ def comma_separated(table: Table) -> str:
         line = [block.name, row.title]
         for column in table.columns:
             value = row.values.get(column.key)
-            line.append("" if value is None else repr(value.number))
+            line.append("" if value is None else value.text or repr(value.number))
             if column.key in bounded:
                 line.append("" if value is None or value.half_width is None else repr(value.half_width))
         writer.writerow([*line, row.record, "; ".join(table.footnotes[i] for i in row.footnotes)])
     return file.getvalue()
+
+
+def _plain(value: Value) -> dict[str, Any]:
+    """Its fields; those that few values have only where they are."""
+    rare = {name: found for name in ("spread", "text") if (found := getattr(value, name))}
+    return {"number": value.number, "half_width": value.half_width, "best": value.best, **rare}
 
 
 def as_dict(table: Table) -> dict[str, Any]:
@@ -282,7 +327,7 @@ def as_dict(table: Table) -> dict[str, Any]:
                 "block": block.name,
                 "method": row.title,
                 "record": row.record,
-                "values": {key: vars(value) if value else None for key, value in row.values.items()},
+                "values": {key: _plain(value) if value else None for key, value in row.values.items()},
                 "footnotes": [index + 1 for index in row.footnotes],
             }
             for block, row in table.rows()
@@ -302,7 +347,7 @@ def terminal(table: Table) -> RichTable:
     for column in table.columns:
         detail = column.detail.replace(", ", "\n")  # no header wider than the numbers below it
         header = f"{column.title}{_marks(column.footnotes)}\n{detail}".rstrip()
-        shown.add_column(Text(header), justify="right")
+        shown.add_column(Text(header), justify="right", overflow="fold")
     for block in table.blocks:
         if block.heading:
             shown.add_row(Text(block.heading, style="italic"))

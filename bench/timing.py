@@ -16,6 +16,8 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.build import autocast, build, pick_device, use_all_cores
@@ -100,7 +102,7 @@ def repeat(
         operate(prepared)
         synchronise(device)
         finished = perf_counter()
-        if number:
+        if True:
             preparing.append(started - asked)
             operating.append(finished - started)
     return Spread.of(operating), Spread.of(preparing)
@@ -116,8 +118,8 @@ def stretches(method: Method) -> list[Stretch]:
         if phase.data == "episodes" and isinstance(method, Ours) and method.options.msl:
             # the steps whose epoch, ⌊EPOCHS · step / steps⌋, is below msl_epochs
             early = min(phase.steps, math.ceil(method.options.msl_epochs * phase.steps / EPOCHS))
-            found.append(Stretch("all steps count", phase, 0, early))
-            found.append(Stretch("last step counts", phase, early, phase.steps - early))
+            found.append(Stretch("multi-step loss", phase, 0, early))
+            found.append(Stretch("last step alone", phase, early, phase.steps - early))
         else:
             found.append(Stretch(phase.name, phase, 0, phase.steps))
     return [stretch for stretch in found if stretch.steps]
@@ -224,22 +226,27 @@ def _time_generating(
     first = characters[0]
     transfer: Transfer = method.adapt(support_set(pack, first, job.cell.shots, job.cell.protocol, device), None)
 
-    def prepare(number: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def prepare(number: int) -> tuple[Tensor, Tensor, Tensor]:
         pairs = characters[number % len(characters)]
         image, keypoints = pack.images([pairs.source], device), pack.keypoints_of([pairs.source], device)
         poses = pack.keypoints_of(np.resize(pairs.targets, BATCH), device)
         return image.expand(BATCH, -1, -1, -1), keypoints.expand(BATCH, -1, -1), poses
 
-    def operate(inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
+    def operate(inputs: tuple[Tensor, Tensor, Tensor]) -> None:
         with torch.no_grad(), autocast(device, spec.precision):
             transfer(*inputs)
 
-    counter = FlopCounterMode(display=False)
-    source, source_keypoints, poses = prepare(0)
-    with torch.no_grad(), counter:
-        transfer(source[:1], source_keypoints[:1], poses[:1])
+    macs = macs_of(transfer, *prepare(0))
     taken, _ = repeat(prepare, operate, device, job.repetitions, seconds)
-    return taken.times(1 / BATCH), counter.get_total_flops() // 2  # torch counts a multiply-accumulate as two
+    return taken.times(1 / BATCH), macs
+
+
+def macs_of(transfer: Transfer, source: Tensor, source_keypoints: Tensor, poses: Tensor) -> int:
+    """Multiply-accumulates of drawing the first of the given poses; what is counted: methods/count.py."""
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+        transfer(source[:1], source_keypoints[:1], poses[:1])
+    return counter.get_total_flops() // 2  # torch counts a multiply-accumulate as two operations
 
 
 def _time_adapting(

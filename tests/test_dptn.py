@@ -247,7 +247,7 @@ def test_norm_and_activation_come_before_the_convolutions() -> None:
     assert layers_of(network.decoder[3:]) == "a c3/1" and network.decoder[4].padding_mode == "reflect"
     assert layers_of(discriminator[0]) == "c3/1 a c4/2 c1/1"
     assert layers_of(discriminator[1]) == "a c3/1 a c4/2 c1/1"
-    assert layers_of(discriminator[4:]) == "a c1/1"
+    assert layers_of(nn.Sequential(*list(discriminator)[4:])) == "a c1/1"
 
 
 def test_weights_start_orthogonal_at_a_fiftieth_and_attention_as_torchs() -> None:

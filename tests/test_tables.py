@@ -225,7 +225,6 @@ def test_two_records_of_one_row_are_refused():
         ({"features__sha256": "0" * 64}, "FID features"),
         ({"features__n": 143}, "N of FID"),
         ({"cell__preset": "smoke"}, "preset"),
-        ({"cell__seed": 1}, "seed"),
     ],
 )
 def test_records_that_cannot_be_compared_are_refused(change, named):

@@ -23,7 +23,7 @@ app = typer.Typer(
     "7 non-finite loss, 75 interrupted (run the same command again).",
 )
 for command in (
-    *(tables.table1, tables.table2, tables.table4, tables.run, tables.sweep, tables.ablate, tables.plan),
+    *(tables.table1, tables.table2, tables.table4, tables.claims, tables.run, tables.sweep, tables.ablate, tables.plan),
     *(methods.methods, methods.inspect),
     figures.figures,
     timing.time,

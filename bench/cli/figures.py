@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bench.cli.shared import Common, print_json, with_options
+from bench.cli.tables import SeedsOption, seeds_of
 from bench.errors import SkippedError, UsageError
 
 
@@ -20,6 +22,7 @@ def figures(
         Path | None,
         typer.Option("--people", help="For figure 7: a folder of images and their COCO annotations.json."),
     ] = None,
+    seeds: SeedsOption = "",
     options: Common,
 ) -> None:
     """Make figures from what has been run: the paper's 1 and 4 to 11, training, tuning, shots, cost, characters."""
@@ -33,7 +36,8 @@ def figures(
     if options.dry_run:
         print_json(names) if options.as_json else print("\n".join(names))
         return
-    outcomes = illustrate(names, Studio(options.cell(), options.workplace(), people))
+    cell = replace(options.cell(), seed=seeds_of(seeds, options)[0])  # pictures are of one seed, records of all
+    outcomes = illustrate(names, Studio(cell, options.workplace(), people))
     if options.as_json:
         print_json(
             [{"figure": o.figure, "files": [str(f) for f in o.files], "caption": o.caption, "skipped": o.skipped}

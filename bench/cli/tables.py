@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.shared import Common, print_json, show_plan, with_options
+from bench.cli.shared import Common, Place, print_json, show_plan, with_options
 from bench.errors import SkippedError, UsageError, unknown
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ FinetuneOption = Annotated[
 ]
 
 
-def _seeds(seeds: str, options: Common) -> list[int]:
+def seeds_of(seeds: str, options: Common) -> list[int]:
     if not seeds:
         return [options.seed]
     try:
@@ -38,7 +38,7 @@ def _table(name: str, seeds: str, options: Common, finetune: bool = False, also:
     from bench.publish import publish
 
     further = [method.strip() for method in also.split(",") if method.strip()]
-    place, cells = options.workplace(), cells_of(name, options.cell(), _seeds(seeds, options), finetune, further)
+    place, cells = options.workplace(), cells_of(name, options.cell(), seeds_of(seeds, options), finetune, further)
     if options.dry_run:
         show_plan(cells, place, options.as_json)
         return
@@ -73,6 +73,26 @@ def table2(*, seeds: SeedsOption = "", finetune: FinetuneOption = False, options
 def table4(*, seeds: SeedsOption = "", options: Common) -> None:
     """The paper's Table 4: Ours without meta-learning, fine-tuning, FRM, multi-step loss, 4-shot."""
     _table("table4", seeds, options)
+
+
+@with_options
+def claims(*, options: Place) -> None:
+    """Does it reproduce? The paper's claims against the records that are there; runs nothing."""
+    from bench.records import comparable, read_records
+    from bench.tables import claims as claims_of
+
+    folder = options.results / options.preset
+    records, others = comparable(read_records(folder / "records"))
+    if not records:
+        raise UsageError(f"{folder / 'records'} holds no records; make them with `bench table1` … `bench table4`")
+    table = claims_of(records)
+    table.write(folder / "claims")
+    if options.as_json:
+        print(table.to_json())
+    else:
+        table.print()
+    if others:
+        raise SkippedError(f"left out, of other data or features: {', '.join(others)}; run them again")
 
 
 @with_options
@@ -164,7 +184,7 @@ def plan(
     """Print the stages a table needs, what of them is in the store, and how long the rest will take."""
     from bench.plan import SHOTS, TABLES, cells_of, sweep_cells
 
-    base, wanted = options.cell(), _seeds(seeds, options)
+    base, wanted = options.cell(), seeds_of(seeds, options)
     known: dict[str, Callable[[], Sequence[Cell | Later]]] = {
         **{name: partial(cells_of, name, base, wanted, finetune) for name in TABLES},
         "sweep": lambda: sweep_cells(base, SHOTS),

@@ -131,8 +131,9 @@ def support_samples(studio: Studio) -> Made:
 
 
 def _compared(studio: Studio) -> list[Cell]:
-    """The rows of Table 1 that the paper's Figs. 6 and 7 show: of Ours the one with the multi-step loss."""
-    return [cell for cell in table1_cells(studio.base) if cell.method != "ours" or cell.variant == "msl"]
+    """What Figs. 6 and 7 show: the baselines, further methods that have a record, and Ours with the multi-step loss."""
+    baselines = [cell for cell in table1_cells(studio.base) if cell.method != "ours"]
+    return [*baselines, *studio.further_methods(), studio.ours()]
 
 
 def _grid(studio: Studio, cells: Sequence[Cell], path_stem: Path) -> tuple[list[Path], list[str]]:

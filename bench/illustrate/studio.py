@@ -13,11 +13,14 @@ from bench.data.pack import Pack
 from bench.errors import SkippedError
 from bench.illustrate.people import Framing, Person, read_people
 from bench.illustrate.pictures import Drawn, Model, NotInStore, drawn, model
+from bench.plan import BASELINES
 from bench.presets import preset
 from bench.records import Record, read_record
 from bench.run import row_title
-from bench.spec import Cell
+from bench.spec import FLOORS, Cell
 from bench.store import default_root
+
+METHODS_OF_TABLE1 = (*BASELINES, "ours")
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,15 @@ class Studio:
 
         usual = Counter(kind(record) for record in every.values()).most_common(1)[0][0]
         return {name: record for name, record in every.items() if kind(record) == usual}
+
+    def further_methods(self) -> list[Cell]:
+        """Cells of the methods that have a record and stand in no table by themselves: a user's own, or a newer one."""
+        known = {*METHODS_OF_TABLE1, *FLOORS}
+        try:
+            names = {str(record.cell["method"]) for record in self.records.values()} - known
+        except SkippedError:
+            return []
+        return [replace(self.base, method=name, variant="", shots=1, adaptation="default") for name in sorted(names)]
 
     def model(self, cell: Cell) -> Model:
         """The trained model of a cell; raises NotInStore."""
