@@ -139,12 +139,11 @@ def stages(cell: Cell, place: Workplace) -> Stages:
     size = cell.check()
     device = pick_device(cell.device)
     data = data_identity(size, place)
-    extractor = _extractor_identity(cell.extractor)
-    score_code = source_hash(SCORE_CODE)
+    extractor = extractor_identity(cell.extractor)
     if cell.is_floor:
         label, wanted = f"{cell.method}-{cell.preset}", {"floor": cell.method, "data": data.digest}
         drawn = Stage(place.store, "generate", label, wanted, source_hash(FLOOR_CODE))
-        scored = _score_stage(place, drawn, extractor, score_code)
+        scored = score_stage(place.store, drawn, extractor)
         return Stages(cell, None, None, None, drawn, scored, None, None)
     spec = train_spec(cell, size, data, device, place.report)
     module = method_path(cell.method).partition(":")[0]
@@ -175,7 +174,7 @@ def stages(cell: Cell, place: Workplace) -> Stages:
     }
     label = f"{spec.label}-{cell.shots}shot-{_slug(cell.adaptation)}"
     drawn = Stage(place.store, "generate", label, identity, generate_code)
-    return Stages(cell, warm, trained, tuned, drawn, _score_stage(place, drawn, extractor, score_code), spec, schedule)
+    return Stages(cell, warm, trained, tuned, drawn, score_stage(place.store, drawn, extractor), spec, schedule)
 
 
 def _schedule(cell: Cell) -> FineTune | str | None:
@@ -192,13 +191,14 @@ def _slug(text: str) -> str:
     return "".join(c if c.isalnum() or c in "-." else "_" for c in text)
 
 
-def _score_stage(place: Workplace, drawn: Stage, extractor: dict[str, str], code: str) -> Stage:
+def score_stage(store: Path, drawn: Stage, extractor: dict[str, str]) -> Stage:
+    """Scoring the images of a generate stage."""
     identity = {"generate": drawn.key, "extractor": extractor}
-    return Stage(place.store, "score", f"{drawn.label}-{extractor['name']}", identity, code)
+    return Stage(store, "score", f"{drawn.label}-{extractor['name']}", identity, source_hash(SCORE_CODE))
 
 
 @cache
-def _extractor_identity(name: str) -> dict[str, str]:
+def extractor_identity(name: str) -> dict[str, str]:
     """Name and weights hash of the FID features, fixed before anything is computed with them.
 
     `auto` is the paper's kind, Danbooru, where its weights are on this machine, and Inception otherwise; the

@@ -49,8 +49,8 @@ def run_cell(cell: Cell, place: Workplace) -> Record:
         tuned = _tune(plan.tune, load, plan.spec, cell, pack, device, place) if plan.tune else None
         schedule = FineTune(tuned["lr"], tuned["passes"]) if tuned else plan.schedule
         drawn = _generate(plan.generate, load, plan.spec, cell, schedule, pack, device, place)
-    scored = _score(plan, pack, device, place)
-    record = _record(cell, plan, pack, trained, tuned, drawn, scored, device, place)
+    scored = score_images(plan, pack, device, place)
+    record = make_record(cell, plan, pack, trained, tuned, drawn, scored, device, place)
     write_record(place.results / cell.preset / "records" / f"{record_name(cell)}.json", record)
     return record
 
@@ -127,7 +127,7 @@ def _generate(
         )
 
 
-def _score(plan: Stages, pack: Pack, device: torch.device, place: Workplace) -> dict[str, Any]:
+def score_images(plan: Stages, pack: Pack, device: torch.device, place: Workplace) -> dict[str, Any]:
     if plan.score.done:
         return plan.score.summary()
     from bench.metrics.features import Extractor
@@ -145,7 +145,7 @@ def _score(plan: Stages, pack: Pack, device: torch.device, place: Workplace) -> 
         )
 
 
-def _record(
+def make_record(
     cell: Cell,
     plan: Stages,
     pack: Pack,
@@ -159,7 +159,7 @@ def _record(
     spec = plan.spec
     warm = plan.warm_start.summary() if plan.warm_start else None
     schedule = tuned or (vars(plan.schedule) if isinstance(plan.schedule, FineTune) else None)
-    notes = list(trained.get("notes", []))
+    notes = [*trained.get("notes", []), *_weight_notes(spec)]
     return Record.from_dict(
         {
             "schema": 1,
@@ -217,6 +217,14 @@ def _record(
             "command": command_line(),
         }
     )
+
+
+def _weight_notes(spec: TrainSpec | None) -> list[str]:
+    """What is special about the perceptual weights a training used: those of the registry are not all torchvision's."""
+    from bench import weights
+
+    loaded = [weights.load(name) for name in (spec.perceptual if spec else ())]
+    return [found.note for found in loaded if found.note]
 
 
 def row_title(cell: Cell) -> str:

@@ -102,7 +102,7 @@ def repeat(
         operate(prepared)
         synchronise(device)
         finished = perf_counter()
-        if True:
+        if number:
             preparing.append(started - asked)
             operating.append(finished - started)
     return Spread.of(operating), Spread.of(preparing)

@@ -50,7 +50,7 @@ def pack() -> Pack:
 @pytest.fixture
 def place(tmp_path: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     identity = {"name": MeanColours.name, "sha256": MeanColours.sha256}
-    monkeypatch.setattr(bench.cells, "_extractor_identity", lambda name: identity)
+    monkeypatch.setattr(bench.cells, "extractor_identity", lambda name: identity)
     monkeypatch.setattr(bench.cells, "perceptual_hashes", lambda names, report: {})
     monkeypatch.setattr(bench.illustrate.studio, "data_pack", lambda size, place: pack)
     return Workplace(tmp_path / "store", tmp_path / "results", SilentReporter())
@@ -225,7 +225,9 @@ def test_figures_of_scores_need_nothing_but_records(studio: Studio, place: Workp
             folder / f"ours-{shots}.json", made_up("ours", f"Ours ({shots}-shot)", cell__shots=shots, finetune=tuned)
         )
     write_record(folder / "patn.json", made_up())
-    write_record(folder / "other.json", made_up("pg2", "PG2", data__digest="other"))
+    write_record(
+        folder / "other.json", made_up("pg2", "PG2", data__digest="other", created="2025-01-01T00:00:00+00:00")
+    )
     outcomes = illustrate(["tuning", "shots", "cost", "characters"], studio)
     assert [outcome.skipped for outcome in outcomes] == [""] * 4
     assert {path.stem for path in outcomes[0].files} == {"tuning-ours-1", "tuning-ours-4"}

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from bench.cli import data, figures, methods, store, tables, timing, weights
+from bench.cli import data, figures, methods, records, store, tables, timing, weights
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 for command in (
     *(tables.table1, tables.table2, tables.table4, tables.claims, tables.run, tables.sweep, tables.ablate, tables.plan),
     *(methods.methods, methods.inspect),
+    *(records.import_predictions, records.verify, records.export),
     figures.figures,
     timing.time,
 ):

@@ -25,7 +25,7 @@ def figures(
     seeds: SeedsOption = "",
     options: Common,
 ) -> None:
-    """Make figures from what has been run: the paper's 1 and 4 to 11, training, tuning, shots, cost, characters."""
+    """Make figures from what has been run: the paper's 1 and 4 to 11, rows, training, tuning, shots, cost, characters."""
     from bench.illustrate import Studio, chosen, illustrate
 
     if people is not None and not people.is_dir():

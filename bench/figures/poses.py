@@ -49,9 +49,7 @@ def gallery(animations: Sequence[Animation], path_stem: Path, blocks: int = 2) -
             *(image for pair in zip(animation.poses, animation.outputs, strict=True) for image in pair),
         ]
     heads = ["Source", *["Pose", "Output"] * count] * blocks
-    breaks = {block * width for block in range(1, blocks)} | {
-        block * width + 1 + 2 * pair for block in range(blocks) for pair in range(count)
-    }
+    breaks = {block * width for block in range(1, blocks)}
     padded = [row + [None] * (blocks * width - len(row)) for row in rows]
     return draw_sheet(Sheet(padded, heads, column_breaks=frozenset(breaks)), path_stem)
 

@@ -49,7 +49,7 @@ def scores_by_shots(records: Sequence[Record], path_stem: Path) -> list[Path]:
     counts = sorted({shots for line in by_line.values() for shots in line})
     if len(counts) < 2:
         raise DataError("scores against shots need at least two numbers of shots; run `bench table2`")
-    _refuse_mixed(records)
+    refuse_mixed(records)
     figure = new_figure(WIDTH, 4.4)
     for axes, metric in zip(
         figure.subplots(2, 2).flat, ("l1_foreground", "ssim_foreground", "kid", "fid"), strict=True
@@ -89,7 +89,7 @@ def quality_by_cost(records: Sequence[Record], path_stem: Path) -> list[Path]:
     trained = [record for record in records if record.kind == "method"]
     if not trained:
         raise DataError("quality against cost needs a trained row; run `bench table1`")
-    _refuse_mixed(records)
+    refuse_mixed(records)
     machines = {_machine(record) for record in trained}
     where = machines.pop() if len(machines) == 1 else "on different machines"
     figure = new_figure(WIDTH, 2.9)
@@ -133,7 +133,7 @@ def scores_by_character(records: Sequence[Record], path_stem: Path) -> list[Path
     rows = [record for record in records if record.kind == "method"]
     if not rows:
         raise DataError("scores by character need a trained row; run `bench table1`")
-    _refuse_mixed(rows)
+    refuse_mixed(rows)
     names = sorted(rows[0].per_character)
     for record in rows:
         if sorted(record.per_character) != names:
@@ -190,13 +190,3 @@ def _log_ticks(axes: Axes, low: float, high: float) -> None:
     ticks = [step for step in steps if low <= step <= high]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-
-
-def _refuse_mixed(records: Sequence[Record]) -> None:
-    """As for a table, except that several seeds may stand together."""
-    seeds: dict[Any, list[Record]] = {}
-    for record in records:
-        seeds.setdefault(record.cell["seed"] if record.kind == "method" else None, []).append(record)
-    floors = seeds.pop(None, [])
-    for group in seeds.values():
-        refuse_mixed([*group, *floors])

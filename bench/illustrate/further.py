@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import bench.figures as figures
 from bench.cells import stages
 from bench.errors import SkippedError
+from bench.illustrate.paper import CHOSEN, grid
 from bench.illustrate.pictures import NotInStore
 from bench.illustrate.studio import Made, Studio
 from bench.plan import table1_cells
 from bench.records import Record
 from bench.run import read_log, row_title
+from bench.spec import FLOORS
 
 PLAIN_VARIANTS = ("", "msl")
+
+
+def rows_of_table1(studio: Studio) -> Made:
+    """Every row of Table 1 on the same characters and poses, with the floors: what the scores are scores of."""
+    floors = [replace(studio.base, method=floor) for floor in FLOORS if floor != "truth"]  # the truth is a column
+    cells = [*table1_cells(studio.base), *studio.further_methods(), *floors]
+    paths, missing = grid(studio, cells, studio.folder / "table1")
+    return Made(paths, f"The rows of Table 1 on unseen characters. {CHOSEN}", missing)
 
 
 def training(studio: Studio) -> Made:

@@ -31,6 +31,7 @@ FIGURES: dict[str, Figure] = {
     "9": Figure(paper.ablations, "table4"),
     "10": Figure(paper.gallery, "table2"),
     "11": Figure(paper.failures, "table1"),
+    "rows": Figure(further.rows_of_table1, "table1"),
     "training": Figure(further.training, "table1"),
     "tuning": Figure(further.tuning, "table1"),
     "shots": Figure(further.shots, "table2"),

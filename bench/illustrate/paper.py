@@ -130,13 +130,13 @@ def support_samples(studio: Studio) -> Made:
     return Made(paths, f"A source image and its support set (K = {shots}), made from it by horizontal shifts.")
 
 
-def _compared(studio: Studio) -> list[Cell]:
+def compared(studio: Studio) -> list[Cell]:
     """What Figs. 6 and 7 show: the baselines, further methods that have a record, and Ours with the multi-step loss."""
     baselines = [cell for cell in table1_cells(studio.base) if cell.method != "ours"]
     return [*baselines, *studio.further_methods(), studio.ours()]
 
 
-def _grid(studio: Studio, cells: Sequence[Cell], path_stem: Path) -> tuple[list[Path], list[str]]:
+def grid(studio: Studio, cells: Sequence[Cell], path_stem: Path) -> tuple[list[Path], list[str]]:
     """A row a character, a column a cell; the last cell must be there."""
     pack = studio.pack
     pictures, missing = studio.drawn(cells, required=cells[-1])
@@ -154,7 +154,7 @@ def _grid(studio: Studio, cells: Sequence[Cell], path_stem: Path) -> tuple[list[
 
 def methods(studio: Studio) -> Made:
     """Fig. 6: every method on the same characters and poses."""
-    paths, missing = _grid(studio, _compared(studio), studio.folder / "figure06-methods")
+    paths, missing = grid(studio, compared(studio), studio.folder / "figure06-methods")
     return Made(paths, f"All methods on unseen characters. {CHOSEN}", missing)
 
 
@@ -163,7 +163,7 @@ def people(studio: Studio) -> Made:
     if studio.people_folder is None:
         raise SkippedError("give a folder with images and their COCO annotations.json as --people DIR")
     pack, chosen = studio.pack, studio.people[:PEOPLE]
-    cells = _compared(studio)
+    cells = compared(studio)
     targets = [target for _, target in _one_target_each(pack, len(chosen) * PEOPLE_POSES)]
     poses = [pack.keypoints_of([targets[i % len(targets)]]) for i in range(len(chosen) * PEOPLE_POSES)]
     outputs: list[dict[str, U8]] = [{} for _ in poses]
@@ -225,7 +225,7 @@ def shots(studio: Studio) -> Made:
 def ablations(studio: Studio) -> Made:
     """Fig. 9: Ours without its parts, 4-shot, with the rows that unconfound the paper's."""
     cells = [cell for cell in table4_cells(studio.base) if isinstance(cell, Cell)]
-    paths, missing = _grid(studio, cells, studio.folder / "figure09-ablations")
+    paths, missing = grid(studio, cells, studio.folder / "figure09-ablations")
     return Made(paths, f"Ours without its parts, 4-shot. {CHOSEN}", missing)
 
 

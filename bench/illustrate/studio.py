@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from bench.build import method_class
 from bench.cells import Workplace, data_pack, record_name
 from bench.data.pack import Pack
-from bench.errors import SkippedError
+from bench.errors import SkippedError, UsageError
 from bench.illustrate.people import Framing, Person, read_people
 from bench.illustrate.pictures import Drawn, Model, NotInStore, drawn, model
 from bench.plan import BASELINES
 from bench.presets import preset
-from bench.records import Record, read_record
+from bench.records import Record, comparable, read_record
 from bench.run import row_title
 from bench.spec import FLOORS, Cell
 from bench.store import default_root
-
-METHODS_OF_TABLE1 = (*BASELINES, "ours")
 
 
 @dataclass(frozen=True)
@@ -61,29 +60,30 @@ class Studio:
 
     @cached_property
     def records(self) -> dict[str, Record]:
-        """Records of the preset by file name that can stand side by side: of the data and features most of them have.
+        """Records of the preset by file name, without those that cannot stand beside the newest one.
 
         Raises SkippedError where there is none.
         """
-        paths = sorted((self.place.results / self.base.preset / "records").glob("*.json"))
-        every = {path.stem: read_record(path) for path in paths}
+        folder = self.place.results / self.base.preset / "records"
+        every = {path.stem: read_record(path) for path in sorted(folder.glob("*.json"))}
         if not every:
-            raise SkippedError(f"no records in {self.place.results / self.base.preset / 'records'}")
-
-        def kind(record: Record) -> tuple[object, ...]:
-            return record.data["digest"], record.data["images"], record.features["sha256"]
-
-        usual = Counter(kind(record) for record in every.values()).most_common(1)[0][0]
-        return {name: record for name, record in every.items() if kind(record) == usual}
+            raise SkippedError(f"no records in {folder}")
+        kept, _ = comparable(list(every.values()))
+        return {name: record for name, record in every.items() if record in kept}
 
     def further_methods(self) -> list[Cell]:
         """Cells of the methods that have a record and stand in no table by themselves: a user's own, or a newer one."""
-        known = {*METHODS_OF_TABLE1, *FLOORS}
         try:
-            names = {str(record.cell["method"]) for record in self.records.values()} - known
+            names = {str(record.cell["method"]) for record in self.records.values()} - {*BASELINES, "ours", *FLOORS}
         except SkippedError:
             return []
-        return [replace(self.base, method=name, variant="", shots=1, adaptation="default") for name in sorted(names)]
+        found = []
+        for name in sorted(names):
+            # pictures made elsewhere have a record too, but no method that drew them
+            with contextlib.suppress(UsageError):
+                method_class(name)
+                found.append(replace(self.base, method=name, variant="", shots=1, adaptation="default"))
+        return found
 
     def model(self, cell: Cell) -> Model:
         """The trained model of a cell; raises NotInStore."""

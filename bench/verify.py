@@ -1,0 +1,100 @@
+"""Recomputing a record from its stored images: do the numbers that were published follow from them?"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.data.pack import Pack, open_pack
+from bench.errors import DataError
+from bench.files import read_json
+from bench.metrics.features import Extractor
+from bench.progress import Task
+from bench.records import Record
+from bench.score import score
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One number of a record that its images do not give."""
+
+    field: str
+    recorded: float | None
+    recomputed: float | None
+
+
+def stage_folder(store: Path, kind: str, key: str) -> Path | None:
+    """The finished stage of that key, whatever code the suite has now."""
+    for done in (store / kind).glob("*/done.json"):
+        try:
+            if read_json(done)["key"] == key:
+                return done.parent
+        except (OSError, json.JSONDecodeError, KeyError):
+            continue  # half a file of a killed machine; the stage counts as not there
+    return None
+
+
+def images_of(record: Record, store: Path) -> Path:
+    """The folder with the images a record was scored on; raises DataError that says how to make them again."""
+    again = f"make them again with: {record.command}"
+    scored = stage_folder(store, "score", record.key)
+    if scored is None:
+        raise DataError(f"'{record.title}': its scores are not in {store}; {again}")
+    drawn = stage_folder(store, "generate", read_json(scored / "stage.json")["identity"]["generate"])
+    if drawn is None:
+        raise DataError(f"'{record.title}': its images are not in {store}; {again}")
+    return drawn
+
+
+def pack_of(record: Record, store: Path, data: Path | None = None) -> Pack:
+    """The data a record was scored on: in the store, or the folder given; raises DataError when they are others."""
+    digest = str(record.data["digest"])
+    folder = data or store / "packs" / f"{digest[:12]}-{record.data['image_size']}"
+    if not folder.is_dir():
+        raise DataError(f"'{record.title}': data {digest[:12]} are not in {store}; name their folder with --data")
+    pack = open_pack(folder)
+    if pack.digest != digest:
+        raise DataError(f"'{record.title}' was scored on data {digest[:12]}; {folder} holds {pack.digest[:12]}")
+    return pack
+
+
+def verify(
+    record: Record, store: Path, device: torch.device, task: Task, data: Path | None = None, tolerance: float = 1e-4
+) -> list[Difference]:
+    """Every score of `record` that its stored images do not give again.
+
+    `tolerance` is relative, with 1e-6 beside it for numbers near zero: another machine sums in another order, which
+    moves FID in its fifth digit or so. Raises DataError when images or data are not there or are damaged.
+    """
+    drawn, pack = images_of(record, store), pack_of(record, store, data)
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            found = score(drawn, pack, Path(scratch), Extractor(record.features["name"], device), store, task)
+    except (OSError, ValueError, IndexError) as error:
+        raise DataError(f"'{record.title}': the images in {drawn} are damaged ({error})") from error
+    if found["features"]["sha256"] != record.features["sha256"]:
+        raise DataError(f"'{record.title}': the weights of {record.features['name']} are others than when it was made")
+    recorded = _flat("metrics", record.metrics) | _flat("per_character", record.per_character)
+    recomputed = _flat("metrics", found["metrics"]) | _flat("per_character", found["per_character"])
+    return [
+        Difference(name, recorded.get(name), recomputed.get(name))
+        for name in sorted(recorded.keys() | recomputed.keys())
+        if not _same(recorded.get(name), recomputed.get(name), tolerance)
+    ]
+
+
+def _flat(prefix: str, value: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:
+    return {f"{prefix}.{name}.{part}": number for name, parts in value.items() for part, number in parts.items()}
+
+
+def _same(one: float | None, other: float | None, tolerance: float) -> bool:
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=tolerance, abs_tol=1e-6)

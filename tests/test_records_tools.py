@@ -1,0 +1,169 @@
+"""Pictures made elsewhere, recomputed records, bundles: on the floors of `smoke`, which train nothing."""
+
+import csv
+import hashlib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import bench.cells
+import bench.metrics.features
+import bench.predictions
+import bench.run
+import bench.verify
+from bench.cells import Workplace, data_pack, stages
+from bench.data.pack import Pack
+from bench.errors import DataError, UsageError
+from bench.export import export
+from bench.predictions import expected_files, import_predictions, read_predictions, write_template
+from bench.presets import preset
+from bench.progress import SilentReporter
+from bench.records import Record
+from bench.run import run_cell
+from bench.spec import Cell
+from bench.tables import table1
+from bench.verify import verify
+from tests.test_run import MeanColours
+
+FLOOR = Cell("nearest-pose", "smoke", device="cpu")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def place(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+    identity = {"name": MeanColours.name, "sha256": MeanColours.sha256}
+    for module in (bench.cells, bench.predictions):
+        monkeypatch.setattr(module, "extractor_identity", lambda name: identity)
+    for module in (bench.metrics.features, bench.verify):
+        monkeypatch.setattr(module, "Extractor", MeanColours)
+    return Workplace(store, tmp_path / "results", SilentReporter(), workers=1)
+
+
+@pytest.fixture
+def pack(place: Workplace) -> Pack:
+    return data_pack(preset("smoke"), place)
+
+
+@pytest.fixture
+def floor(place: Workplace) -> Record:
+    return run_cell(FLOOR, place)
+
+
+def images_of_floor(place: Workplace) -> np.ndarray:
+    return np.load(stages(FLOOR, place).generate.folder / "images.npy")
+
+
+def write_pictures(folder: Path, pack: Pack, images: np.ndarray) -> None:
+    for name, image in zip(expected_files(pack), images, strict=True):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / name)
+
+
+def test_the_template_names_every_picture_and_shows_what_is_known(pack: Pack, tmp_path: Path) -> None:
+    assert write_template(pack, tmp_path / "t") == 14
+    rows = list(csv.DictReader((tmp_path / "t" / "wanted.csv").open()))
+    assert [row["file"] for row in rows] == list(expected_files(pack))
+    for row in rows:
+        assert (tmp_path / "t" / row["source"]).is_file() and (tmp_path / "t" / row["pose"]).is_file()
+        assert not (tmp_path / "t" / row["file"]).exists(), "that one is to be drawn"
+    with pytest.raises(UsageError, match="not empty"):
+        write_template(pack, tmp_path / "t")
+
+
+def test_imported_pictures_score_as_the_same_pictures_made_here(
+    place: Workplace, pack: Pack, floor: Record, tmp_path: Path
+) -> None:
+    write_template(pack, tmp_path / "t")
+    write_pictures(tmp_path / "t", pack, images_of_floor(place))
+    images = read_predictions(tmp_path / "t", pack)
+    record = import_predictions("My <model>", images, pack, "smoke", place, "auto", "cpu", "drawn by hand")
+    assert record.metrics == floor.metrics and record.per_character == floor.per_character
+    assert record.title == "My <model>" and record.kind == "method" and "drawn by hand" in record.notes
+    table = table1([record, floor])
+    assert "My <model>" in [row.title for block in table.blocks if block.name == "more" for row in block.rows]
+    assert (place.results / "smoke" / "records" / "imported_my__model-1shot-s0.json").is_file()
+
+
+def test_every_fault_of_a_folder_is_listed_and_nothing_is_imported(
+    place: Workplace, pack: Pack, tmp_path: Path
+) -> None:
+    names = list(expected_files(pack))
+    write_pictures(tmp_path, pack, np.full((14, 64, 64, 3), 200, np.uint8))
+    (tmp_path / names[0]).unlink()
+    (tmp_path / names[1]).write_bytes((tmp_path / names[1]).read_bytes()[:60])
+    Image.new("RGB", (32, 32)).save(tmp_path / names[2])
+    Image.new("1", (5000, 4)).save(tmp_path / names[3])
+    Image.new("RGB", (64, 64)).save(tmp_path / "extra.png")
+    with pytest.raises(DataError) as caught:
+        read_predictions(tmp_path, pack)
+    text = str(caught.value)
+    assert "5 faults" in text
+    for name, said in zip(
+        [*names[:4], "extra.png"], ("missing", "cannot be read", "--resize", "4096", "not asked"), strict=True
+    ):
+        assert any(line.startswith(name) and said in line for line in text.splitlines()), (name, said)
+
+
+def test_alpha_is_laid_on_white_and_sizes_are_brought_to_the_datas(pack: Pack, tmp_path: Path) -> None:
+    write_pictures(tmp_path, pack, np.zeros((14, 64, 64, 3), np.uint8))
+    names = list(expected_files(pack))
+    Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(tmp_path / names[0])
+    checks = np.kron(np.indices((64, 64)).sum(0) % 2, np.ones((1, 1))).astype(np.uint8) * 255
+    Image.fromarray(np.kron(checks, np.ones((2, 2), np.uint8))).save(tmp_path / names[1])
+    images = read_predictions(tmp_path, pack, resize=True)
+    assert (images[0] == 255).all()
+    assert np.array_equal(images[1][..., 0], checks)
+
+
+def test_a_record_follows_from_its_images_and_a_changed_pixel_is_found(place: Workplace, floor: Record) -> None:
+    report = SilentReporter()
+    with report.task("") as task:
+        assert verify(floor, place.store, CPU, task) == []
+        file = stages(FLOOR, place).generate.folder / "images.npy"
+        kept = file.read_bytes()
+        try:
+            images = np.load(file)
+            images[3, 20:40, 20:40] = (255, 0, 0)
+            np.save(file, images)
+            wrong = {difference.field for difference in verify(floor, place.store, CPU, task)}
+            assert {"metrics.ssim.mean", "metrics.l1_foreground.mean"} <= wrong
+            file.write_bytes(kept[: len(kept) // 2])
+            with pytest.raises(DataError, match="damaged"):
+                verify(floor, place.store, CPU, task)
+        finally:
+            file.write_bytes(kept)
+        changed = Record.from_dict({**floor.to_dict(), "metrics": {**floor.metrics, "fid": {"value": 1.0}}})
+        assert [d.field for d in verify(changed, place.store, CPU, task)] == ["metrics.fid.value"]
+
+
+def test_a_record_without_images_says_how_to_make_them_again(place: Workplace, floor: Record, tmp_path: Path) -> None:
+    with SilentReporter().task("") as task, pytest.raises(DataError, match="make them again with: "):
+        verify(floor, tmp_path / "empty", CPU, task)
+
+
+def test_a_bundle_holds_what_it_says_and_is_the_same_twice(place: Workplace, floor: Record, tmp_path: Path) -> None:
+    table1([floor]).write(place.results / "smoke" / "table1")
+    names = export(place.results, "smoke", tmp_path / "a.zip", place.store)
+    export(place.results, "smoke", tmp_path / "b.zip", place.store)
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.zip") as bundle:
+        assert sorted(bundle.namelist()) == names
+        assert {"records/nearest-pose.json", "table1.md", "README.txt"} <= set(names)
+        assert sum(name.startswith("images/") for name in names) == 14
+        for line in bundle.read("SHA256SUMS").decode().splitlines():
+            digest, name = line.split("  ")
+            assert hashlib.sha256(bundle.read(name)).hexdigest() == digest
+    with pytest.raises(UsageError, match="--force"):
+        export(place.results, "smoke", tmp_path / "a.zip")
+    with pytest.raises(DataError, match="holds no records"):
+        export(tmp_path / "nothing", "smoke", tmp_path / "c.zip")
+    assert not (tmp_path / "c.zip").exists()
