@@ -44,6 +44,8 @@ def cells_to_time(base: Cell, methods: Sequence[str], variants: Sequence[str]) -
             chosen = "" if variant == PLAIN else variant
             found.append(replace(base, method=method, variant=chosen, adaptation="default"))
             found[-1].check()
+            if found[-1].is_floor:
+                raise UsageError(f"'{method}' is a floor, which is not trained; leave it out of --methods")
             method_class(method)
     return found
 

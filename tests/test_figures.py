@@ -271,6 +271,7 @@ def test_maps_that_go_where_the_pose_goes_follow_it_pixel_by_pixel() -> None:
     offsets = [-12, -6, 0, 6, 12]
     assert follows(moving_maps(offsets, 1), offsets, 64) == pytest.approx(1, abs=0.02)
     assert follows(moving_maps(offsets, 0), offsets, 64) == pytest.approx(0, abs=1e-6)
+    assert follows(moving_maps(offsets, 1) + 0.5, offsets, 64) == pytest.approx(1, abs=0.02), "on any background"
     assert follows(-moving_maps(offsets, 0.5), offsets, 64) == pytest.approx(0.5, abs=0.02), "the sign is no matter"
 
 

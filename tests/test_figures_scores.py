@@ -15,9 +15,9 @@ import bench.figures.scores
 from bench.errors import DataError
 from bench.figures import quality_by_cost, scores_by_character, scores_by_shots, training_curves, tuning_curve
 from bench.figures.curves import loss_name, moving_mean
-from bench.figures.scores import line_title, shots_of
+from bench.figures.scores import shots_of
 from bench.records import Record
-from tests.test_tables import made_up
+from tests.made_records import made_up
 
 TUNED = {"lr": 0.003, "passes": 2}
 
@@ -116,22 +116,21 @@ def ours(shots: int, quality: float, seed: int = 0, variant: str = "") -> Record
     )  # fmt: skip
 
 
-def test_rows_of_one_line_differ_in_shots_alone() -> None:
-    assert {line_title(ours(shots, 0.8, variant="msl")) for shots in (0, 1, 4)} == {"Ours (MSL)"}
+def test_an_unadapted_model_has_no_shots_whatever_its_cell_says() -> None:
     assert [shots_of(ours(shots, 0.8)) for shots in (0, 1, 10)] == [0, 1, 10]
 
 
 def test_scores_against_shots_are_means_over_seeds_with_intervals(tmp_path: Path, drawn: list[Figure]) -> None:
-    records = [ours(shots, 0.5 + shots / 50, seed) for shots in (4, 0, 1) for seed in (0, 1)]
-    records[0] = ours(4, 0.7)  # seed 0; seed 1 has 0.58
-    records += [ours(shots, 0.6, variant="msl") for shots in (0, 1, 4)]
-    scores_by_shots(records, tmp_path / "shots")
+    plain = [ours(shots, 0.5 + shots / 50, seed) for shots in (4, 0, 1) for seed in (0, 1)]
+    plain[0] = ours(4, 0.7)  # seed 0; seed 1 has 0.58
+    msl = [ours(shots, 0.6, variant="msl") for shots in (0, 4)]
+    scores_by_shots({"Ours": plain, "Ours (MSL)": msl}, tmp_path / "shots")
     l1, _, kid, fid = drawn[0].axes
     assert [tick.get_text() for tick in l1.get_xticklabels()] == ["not adapted", "1-shot", "4-shot"]
-    plain, msl = l1.containers
-    assert plain.lines[0].get_ydata() == pytest.approx([0.5, 0.48, 0.36])
-    assert msl.lines[0].get_ydata() == pytest.approx([0.4] * 3)
-    low, high = plain.lines[1]
+    above, below = l1.containers
+    assert above.lines[0].get_ydata() == pytest.approx([0.5, 0.48, 0.36])
+    assert below.lines[0].get_xdata() == pytest.approx([0.035, 2.035]), "no point where there is no record"
+    low, high = above.lines[1]
     assert high.get_ydata()[0] - low.get_ydata()[0] == pytest.approx(2 * 0.0123)
     assert len(kid.containers[0].lines[1]) == 2 and kid.containers[0].lines[0].get_ydata()[0] == pytest.approx(50)
     assert not fid.containers[0].lines[1], "FID has no interval"
@@ -140,7 +139,7 @@ def test_scores_against_shots_are_means_over_seeds_with_intervals(tmp_path: Path
 
 def test_one_number_of_shots_is_no_curve(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="bench table2"):
-        scores_by_shots([ours(1, 0.8), ours(1, 0.8, variant="msl")], tmp_path / "shots")
+        scores_by_shots({"Ours": [ours(1, 0.8)], "Ours (MSL)": [ours(1, 0.8, variant="msl")]}, tmp_path / "shots")
 
 
 def test_quality_against_cost_counts_the_warm_start_and_draws_floors_as_lines(

@@ -20,7 +20,7 @@ from bench.build import build
 from bench.cells import Workplace, stages
 from bench.checkpoint import save_state
 from bench.data.pack import Pack
-from bench.errors import DataError, UsageError
+from bench.errors import DataError, SkippedError, UsageError
 from bench.figures.poses import Animation
 from bench.files import read_json, write_json
 from bench.generate import all_test_pairs, store_images
@@ -36,8 +36,8 @@ from bench.score import score
 from bench.spec import Cell
 from ours.generator import Generator
 from tests.made_pack import made_pack
+from tests.made_records import made_up
 from tests.test_run import MeanColours
-from tests.test_tables import made_up
 
 BASE = Cell("ours", "smoke", device="cpu")
 
@@ -234,6 +234,29 @@ def test_figures_of_scores_need_nothing_but_records(studio: Studio, place: Workp
     assert not place.store.exists()
 
 
+def test_lines_of_shots_are_told_apart_by_method_not_by_the_labels_of_a_table(
+    studio: Studio, place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, tuned = place.results / "smoke" / "records", {"lr": 0.003, "passes": 2}
+    rows = [
+        ("ours-1shot-none", "Ours (1-shot) w/o FT", {"cell__shots": 1, "cell__adaptation": "none"}),
+        ("ours-4shot-none", "w/o FT", {"cell__shots": 4, "cell__adaptation": "none"}),
+        ("ours-4shot", "w/o MSL", {"cell__shots": 4, "finetune": tuned}),
+        ("ours-4shot-s1", "w/o MSL", {"cell__shots": 4, "finetune": tuned, "cell__seed": 1}),
+        ("ours-lr", "Ours", {"cell__adaptation": "lr=1,passes=1", "finetune": tuned}),
+        ("ours-wo-ml", "w/o ML", {"cell__variant": "wo-ml", "finetune": tuned}),
+    ]
+    for name, title, changed in rows:
+        write_record(folder / f"{name}.json", made_up("ours", title, **changed))
+    write_record(folder / "patn.json", made_up())
+    shown: dict[str, Any] = {}
+    monkeypatch.setattr("bench.figures.scores_by_shots", lambda lines, stem: shown.update(lines) or [])
+    illustrate(["shots"], studio)
+    assert {title: [record.title for record in line] for title, line in shown.items()} == {
+        "Ours": ["Ours (1-shot) w/o FT", "w/o MSL", "w/o MSL"]
+    }
+
+
 def test_figures_are_chosen_by_name() -> None:
     assert chosen("") == list(FIGURES)
     assert chosen("6, 1,6") == ["6", "1"]
@@ -342,3 +365,38 @@ def test_people_are_drawn_by_trained_models_and_join_the_gallery(
     assert len(shown) == len(pack.characters("test")) + 2
     assert (shown[-1].source == studio.people[1].image).all()
     assert row_title(studio.ours(shots=10)) == "Ours (10-shot) (MSL)"
+
+
+# --- the command ----------------------------------------------------------------------------------------------
+
+
+def call(place: Workplace, *arguments: str) -> Any:
+    from typer.testing import CliRunner
+
+    from bench.cli import app
+
+    where = ["--preset", "smoke", "--device", "cpu", "-q", "--store", str(place.store), "--results", str(place.results)]
+    return CliRunner().invoke(app, ["figures", *where, *arguments])
+
+
+def test_the_command_prints_the_files_it_made(place: Workplace) -> None:
+    done = call(place, "--only", "5")
+    assert done.exit_code == 0
+    made = [Path(line) for line in done.stdout.splitlines()]
+    assert [path.name for path in made] == ["figure05-support-set.png", "figure05-support-set.pdf"]
+    assert all(path.exists() for path in made)
+    listed = json.loads(call(place, "--only", "5", "--json").stdout)
+    assert listed[0]["files"] == [str(path) for path in made] and listed[0]["skipped"] == ""
+
+
+def test_what_is_skipped_ends_in_exit_code_4_after_all_others_were_made(place: Workplace) -> None:
+    done = call(place, "--only", "8,5")
+    assert isinstance(done.exception, SkippedError) and done.exception.exit_code == 4
+    assert "figure 8" in str(done.exception) and "bench table2 --preset smoke" in done.stderr
+    assert (place.results / "smoke" / "figures" / "figure05-support-set.pdf").exists()
+
+
+def test_nobody_is_told_that_people_are_missing_unless_they_were_asked_for(place: Workplace) -> None:
+    assert json.loads(call(place, "--dry-run", "--json").stdout) == [name for name in FIGURES if name != "7"]
+    assert "--people DIR" in call(place, "--only", "7").stderr
+    assert isinstance(call(place, "--people", "nowhere").exception, UsageError)

@@ -1,166 +1,14 @@
-"""Statements about records and about what Table 1 prints of them."""
+"""Statements about what Table 1 prints of records."""
 
 from __future__ import annotations
 
-import io
-import json
-from pathlib import Path
-from typing import Any
-
-import pandas as pd
 import pytest
 
 from bench.errors import BenchError, DataError
 from bench.paper_numbers import TABLE1, TABLE2, TABLE4, published
-from bench.records import Record, read_record, read_records, write_record
-from bench.render_table import FILE_WIDTH, Table, Value, cell_text, escape_latex
+from bench.render_table import Value, cell_text
 from bench.tables import paired_tie, table1
-
-CHARACTERS = [f"character {i}" for i in range(12)]
-PER_IMAGE = ("ssim", "ssim_foreground", "l1_foreground", "l1_background")
-
-
-def made_up(
-    method: str = "patn",
-    title: str = "PATN",
-    quality: float = 0.8,
-    spread: float = 0.001,
-    **changed: Any,
-) -> Record:
-    """A record whose scores all follow from `quality`; `part__field=…` changes one field."""
-    kind = "floor" if method in ("copy-source", "white", "nearest-pose", "truth") else "method"
-    wobble = [spread * (i % 3 - 1) for i in range(len(CHARACTERS))]
-    means = {
-        "ssim": quality,
-        "ssim_foreground": quality - 0.3,
-        "l1_foreground": 1 - quality,
-        "l1_background": (1 - quality) / 50,
-    }
-    value: dict[str, Any] = {
-        "schema": 1,
-        "key": f"key-{title}",
-        "cell": {
-            "method": method, "variant": "", "shots": 1, "adaptation": "default", "preset": "quick", "seed": 0,
-            "data": "procedural", "protocol": "shift",
-        },
-        "title": title,
-        "kind": kind,
-        "build": {"options": {}, "width": 0.25, "batch": 4, "parameters": {"generator": 7}, "precision": "fp32"},
-        "budget": {"pairs": 4000, "queries": 0, "warm_start_pairs": 0},
-        "data": {
-            "digest": "d" * 16, "pixels": "p" * 16, "image_size": 64, "characters": 12, "images": 324,
-            "fid_images": 144,
-        },
-        "metrics": {
-            **{name: {"mean": mean, "low": mean - 0.0123, "high": mean + 0.0123} for name, mean in means.items()},
-            "fid": {"value": 100 * (1 - quality)},
-            "kid": {"value": (1 - quality) / 10, "error": 0.0001},
-        },
-        "features": {"name": "inception", "sha256": "f" * 64, "dim": 2048, "n": 144},
-        "per_character": {
-            name: {metric: mean + wobble[i] for metric, mean in means.items()}
-            for i, name in enumerate(CHARACTERS)
-        },
-        "finetune": None,
-        "notes": [],
-        "seconds": {"train": 100.4, "warm_start": 0.0, "tune": 0.0, "generate": 1.0, "score": 2.0},
-        "environment": {"python": "3.11", "torch": "2.6", "processor": "CPU", "threads": 2, "device": "cpu"},
-        "git": {"commit": "c" * 40, "dirty": False},
-        "created": "2026-01-01T00:00:00+00:00",
-        "command": "bench table1 --preset quick",
-    }  # fmt: skip
-    for name, new in changed.items():
-        part, _, field = name.partition("__")
-        if field:
-            value[part] = {**value[part], field: new}
-        else:
-            value[part] = new
-    return Record.from_dict(value)
-
-
-SCHEDULE = {"lr": 0.003, "passes": 5, "chosen_on": "6 validation characters, lowest foreground L1", "curve": []}
-
-
-def ours(title: str = "Ours (1-shot)", quality: float = 0.85, variant: str = "", **changed: Any) -> Record:
-    return made_up("ours", title, quality, **{"cell__variant": variant, "finetune": SCHEDULE, **changed})
-
-
-def everything() -> list[Record]:
-    """All rows, handed over in an order that is not the paper's."""
-    return [
-        made_up("white", "White image", 0.95),
-        ours("Ours (1-shot) (MSL)", 0.87, "msl"),
-        made_up("pix2pix", "Pix2Pix", 0.83),
-        made_up("truth", "Real vs real", 0.999),
-        made_up("xinggan", "XingGAN", 0.79),
-        ours(),
-        made_up("nearest-pose", "Nearest training pose", 0.7),
-        made_up("pg2", "PG2", 0.81),
-        made_up("copy-source", "Copy of the source", 0.75),
-        made_up("patn", "PATN", 0.8),
-    ]
-
-
-def row(table: Table, title: str):
-    return next(row for _, row in table.rows() if row.title == title)
-
-
-def notes_of(table: Table, title: str) -> list[str]:
-    return [table.footnotes[i] for i in row(table, title).footnotes]
-
-
-# records
-
-
-def test_a_record_survives_its_file(tmp_path):
-    record = ours()
-    write_record(tmp_path / "records" / "ours.json", record)
-    write_record(tmp_path / "records" / "patn.json", made_up())
-    assert read_record(tmp_path / "records" / "ours.json") == record
-    assert [r.title for r in read_records(tmp_path / "records")] == ["Ours (1-shot)", "PATN"]
-
-
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        (lambda v: v.pop("metrics"), "no field 'metrics'"),
-        (lambda v: v["features"].pop("sha256"), "no field 'features.sha256'"),
-        (lambda v: v["metrics"]["ssim"].pop("low"), "no field 'metrics.ssim.low'"),
-        (lambda v: v["metrics"]["fid"].update(value=float("nan")), "'metrics.fid.value' is nan"),
-        (lambda v: v["metrics"]["kid"].update(value=None), "'metrics.kid.value' is None"),
-        (lambda v: v.update(metircs={}), "unknown field 'metircs' (did you mean 'metrics'?)"),
-        (lambda v: v.update(schema=2), "schema 2"),
-        (lambda v: v.update(kind="mehtod"), "kind 'mehtod'"),
-    ],
-)
-def test_a_broken_record_is_refused_by_file_and_field(tmp_path, change, complaint):
-    value = json.loads(json.dumps(made_up().to_dict()))
-    change(value)
-    (tmp_path / "broken.json").write_text(json.dumps(value))
-    with pytest.raises(DataError) as refused:
-        read_record(tmp_path / "broken.json")
-    assert complaint in str(refused.value)
-    assert "broken.json" in str(refused.value)
-
-
-@pytest.mark.parametrize("text", ['{"schema": 1, "key"', "[1, 2]"])
-def test_a_file_that_is_no_record_is_named(tmp_path, text):
-    (tmp_path / "half.json").write_text(text)
-    with pytest.raises(DataError, match=r"half\.json"):
-        read_records(tmp_path)
-
-
-def test_every_fault_of_a_record_is_listed_at_once():
-    value = made_up().to_dict()
-    del value["title"], value["git"]
-    with pytest.raises(DataError, match=r"'git'.*'title'"):
-        Record.from_dict(value)
-
-
-def test_what_a_later_version_adds_is_kept_in_extra():
-    value = {**made_up().to_dict(), "extra": {"lpips": 0.2}}
-    assert Record.from_dict(value).to_dict()["extra"] == {"lpips": 0.2}
-
+from tests.made_records import SCHEDULE, everything, made_up, notes_of, ours, row
 
 # rows
 
@@ -378,7 +226,7 @@ def test_the_caption_names_everything_the_numbers_depend_on():
         "12 unseen characters",
         "64 px",
         "preset quick",
-        "seed 0",
+        "one seed (0)",
         "inception",
         "d=2048",
         "N=144",
@@ -404,80 +252,3 @@ def test_the_papers_tables_agree_where_they_share_a_row():
     assert published("ours", "wo-ml", 4, "default") is TABLE4["w/o ML"]
     assert published("ours", "wo-ml", 4, "none") is None  # the paper has no w/o ML & FT
     assert published("patn", "", 1, "tuned") is None  # nor a fine-tuned baseline
-
-
-# files
-
-
-def test_csv_reads_back_to_the_same_numbers():
-    table = table1(everything())
-    frame = pd.read_csv(io.StringIO(table.to_csv())).set_index("method")
-    for _, shown in table.rows():
-        for column in table.columns:
-            value = shown.values.get(column.key)
-            read = frame.loc[shown.title, column.key]
-            assert pd.isna(read) if value is None else read == value.number
-            if value is not None and value.half_width is not None:
-                assert frame.loc[shown.title, f"{column.key}_half_width"] == value.half_width
-
-
-def test_json_says_what_markdown_shows():
-    table = table1(everything())
-    value = json.loads(table.to_json())
-    assert [r["method"] for r in value["rows"]] == [shown.title for _, shown in table.rows()]
-    assert value["rows"][0]["values"]["fid"] == {"number": pytest.approx(20), "half_width": None, "best": False}
-    assert value["facts"]["commands"] == ["bench table1 --preset quick"]
-    assert value["facts"]["data_digest"] == "d" * 16
-
-
-def test_markdown_columns_are_aligned_and_bold():
-    text = table1(everything()).to_markdown()
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert len({len(line) for line in lines}) == 1
-    assert len({line.count("|") for line in lines}) == 1
-    assert "**13.00**" in text
-
-
-def test_latex_escapes_what_it_would_read_as_code():
-    assert escape_latex(r"50 % of R_1 & $x^2$ #{a} ~\b") == (
-        r"50 \% of R\_1 \& \$x\textasciicircum{}2\$ \#\{a\} \textasciitilde{}\textbackslash{}b"
-    )
-    assert escape_latex("FID↓ ±0.1 ×10³ –") == r"FID$\downarrow$ $\pm$0.1 $\times$10$^{3}$ \textendash{}"
-    assert escape_latex("“about 140”") == "``about 140''"
-    assert escape_latex("--preset") == "-{}-preset"  # not a dash
-
-
-def test_latex_has_as_many_cells_as_columns_and_only_ascii():
-    awkward = made_up("patn", "PATN", 0.8, notes=["50 % of R_1 & more #2"])
-    others = [record for record in everything() if record.title != "PATN"]
-    table = table1([*others, awkward])
-    text = table.to_latex()
-    assert text.isascii()
-    body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
-    for line in body.splitlines():
-        if line.endswith(r"\\") and "multicolumn" not in line:
-            assert line.replace(r"\&", "").count("&") == len(table.columns)
-    assert r"50 \% of R\_1 \& more \#2" in text
-    bare = text.replace(r"\{", "").replace(r"\}", "")
-    assert bare.count("{") == bare.count("}")
-    assert text.count(r"\begin{") == text.count(r"\end{")
-    assert r"\textbf{\boldmath 13.00}" in text
-
-
-def test_the_terminal_shows_every_row():
-    from rich.console import Console
-
-    console = Console(file=io.StringIO(), width=FILE_WIDTH)
-    table = table1(everything())
-    console.print(table.to_rich())
-    shown = console.file.getvalue()
-    assert all(line.title in shown for _, line in table.rows())
-    assert "0.870 ±0.012" in shown
-    assert "0.807" in shown  # the last column too
-
-
-def test_write_makes_four_files_of_one_table(tmp_path: Path):
-    table = table1(everything())
-    paths = table.write(tmp_path / "quick" / "table1")
-    assert [path.name for path in paths] == ["table1.md", "table1.tex", "table1.csv", "table1.json"]
-    assert paths[0].read_text() == table.to_markdown()

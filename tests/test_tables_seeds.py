@@ -1,164 +1,182 @@
-"""Statements about several seeds, Tables 2 and 4, and the verdicts on the paper's claims."""
+"""Statements about rows: which records are of one row, and several seeds of it as one."""
 
 from __future__ import annotations
 
+import json
 import math
-from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from bench.errors import DataError
-from bench.records import Record, comparable
-from bench.render_table import Table, cell_text
-from bench.tables import claims, table1, table2, table4
-from bench.tables.claims import NO, NOT_RUN, OPEN, YES, Gain
-from bench.tables.common import pool
-from tests.test_tables import CHARACTERS, everything, made_up, notes_of, ours, row
+from bench.metrics.bootstrap import paired_difference
+from bench.records import Record
+from bench.tables import claims, table1
+from bench.tables.compare import Gain, gain_of
+from bench.tables.rows import RowName, pool
+from tests.made_records import CHARACTERS, SCHEDULE, everything, made_up, notes_of, ours, row, text
 
 
-def text(table: Table, title: str, column: str) -> str:
-    found = next(c for c in table.columns if c.key == column)
-    return cell_text(found, row(table, title))
-
-
-def seeded(seed: int, quality: float) -> Record:
-    return made_up(quality=quality, cell__seed=seed, key=f"key-{seed}")
+def seeded(seed: int, quality: float, **changed: object) -> Record:
+    return made_up(quality=quality, cell__seed=seed, key=f"key-{seed}", **changed)
 
 
 def test_seeds_of_a_row_become_their_mean_and_their_spread_stands_apart() -> None:
     (found,) = pool([seeded(1, 0.82), seeded(0, 0.80)])
-    assert found.centre("ssim") == pytest.approx(0.81)
-    assert found.extra["seeds"] == [0, 1]
-    assert found.extra["spread"]["ssim"] == pytest.approx(0.02 / math.sqrt(2))
+    assert found.seeds == (0, 1)
+    assert found.record.centre("ssim") == pytest.approx(0.81)
+    assert found.record.centre("fid") == pytest.approx(19)
+    assert found.spread["ssim"] == pytest.approx(0.02 / math.sqrt(2))
+    assert found.spread["fid"] == pytest.approx(2 / math.sqrt(2)), "FID has no interval, but seeds spread"
     name = CHARACTERS[2]
     both = [seeded(s, q).per_character[name]["ssim"] for s, q in ((0, 0.80), (1, 0.82))]
-    assert found.per_character[name]["ssim"] == pytest.approx(sum(both) / 2)
-    # the same wobble in both seeds: the noise of the test set stays what it is in one
-    assert found.half_width("ssim") == pytest.approx(pool([seeded(0, 0.80), seeded(5, 0.80)])[0].half_width("ssim"))
+    assert found.record.per_character[name]["ssim"] == pytest.approx(sum(both) / 2)
+    # the same wobble in both seeds: the noise of the test set is that of one
+    alike = pool([seeded(0, 0.80), seeded(5, 0.80)])[0]
+    assert found.record.half_width("ssim") == pytest.approx(alike.record.half_width("ssim"))
+
+
+def test_noise_that_seeds_do_not_share_averages_out() -> None:
+    def wobbling(seed: int, sign: int) -> Record:
+        plain = seeded(seed, 0.8)
+        scores = {n: {m: v + sign * (-1) ** i * 0.1 for m, v in plain.per_character[n].items()}
+                  for i, n in enumerate(CHARACTERS)}  # fmt: skip
+        return seeded(seed, 0.8, per_character=scores)
+
+    def width(*records: Record) -> float:
+        (found,) = pool(records)
+        half = found.record.half_width("ssim")
+        assert half is not None
+        return half
+
+    assert width(wobbling(0, 1), wobbling(1, -1)) < 0.1 * width(wobbling(0, 1), wobbling(1, 1))
 
 
 def test_one_seed_is_handed_on_as_it_is() -> None:
     record = seeded(3, 0.8)
-    assert pool([record]) == [record]
+    (found,) = pool([record])
+    assert found.record is record
+    assert found.spread == {}
 
 
 def test_a_row_twice_with_one_seed_is_refused_by_name() -> None:
-    with pytest.raises(DataError, match="'PATN' and one seed"):
+    with pytest.raises(DataError, match=r"'PATN' and seed 0.*key-0.*other"):
         pool([seeded(0, 0.8), made_up(quality=0.7, key="other")])
 
 
-def test_a_row_with_fewer_seeds_than_the_others_says_so() -> None:
-    several = [seeded(0, 0.8), seeded(1, 0.82), ours()]
-    table = table1(several)
-    assert "seeds 0, 1" in table.caption and "standard deviation" in table.caption
-    assert "Seed 0 only" in notes_of(table, "Ours (1-shot)")
-    assert "[0.014]" in text(table, "PATN", "ssim")
-    assert "[" not in text(table, "Ours (1-shot)", "ssim")
+def test_one_measurement_under_two_titles_counts_once() -> None:
+    (found,) = pool([ours("Ours (4-shot)", cell__shots=4), ours("w/o MSL", cell__shots=4)])
+    assert found.seeds == (0,)
+    unadapted = [ours(f"{n} shots asked for", 0.7, cell__shots=n, finetune=None) for n in (1, 4)]
+    assert len(pool(unadapted)) == 1, "shots say nothing of a row that was not adapted"
 
 
-def test_json_gives_every_rows_difference_to_the_best() -> None:
-    apart = table1(everything()).facts["differences_to_best"]
-    found = apart["PATN"]["ssim"]
-    assert found["best"] == "Ours (1-shot) (MSL)"
-    assert found["mean"] == pytest.approx(0.07) and found["low"] <= found["mean"] <= found["high"]
-    assert "ssim" not in apart["Ours (1-shot) (MSL)"]
+def test_the_newest_of_two_unadapted_measurements_counts() -> None:
+    old = ours("old", 0.6, cell__shots=1, finetune=None, created="2025-01-01T00:00:00+00:00")
+    new = ours("new", 0.7, cell__shots=4, finetune=None)
+    assert [found.title for found in (*pool([old, new]), *pool([new, old]))] == ["new", "new"]
 
 
-def shots(number: int, quality: float, variant: str = "") -> Record:
-    """Ours at some shots; 0 is unadapted."""
-    mark = " (MSL)" if variant else ""
-    if number == 0:
-        return ours(f"Ours (1-shot){mark} w/o FT", quality, variant, cell__adaptation="none", finetune=None)
-    return ours(f"Ours ({number}-shot){mark}", quality, variant, cell__shots=number)
+def test_seeds_trained_with_different_settings_are_refused() -> None:
+    for changed, named in ({"build__width": 0.5}, "width"), ({"budget__pairs": 8000}, "pairs"):
+        with pytest.raises(DataError, match=f"seeds of 'PATN' differ in {named}"):
+            pool([seeded(0, 0.8), seeded(1, 0.8, **changed)])
+    fewer = dict(list(seeded(1, 0.8).per_character.items())[:-1])
+    with pytest.raises(DataError, match="differ in test characters"):
+        pool([seeded(0, 0.8), seeded(1, 0.8, per_character=fewer)])
 
 
-def test_table2_has_a_block_a_loss_and_what_adapting_gains() -> None:
-    table = table2([shots(10, 0.84), shots(1, 0.82), shots(0, 0.70), shots(4, 0.83), shots(0, 0.6, "msl")])
-    assert [block.name for block in table.blocks] == ["plain", "msl"]
-    titles = [r.title for r in table.blocks[0].rows]
-    assert titles == ["Ours (1-shot) w/o FT", "Ours (1-shot)", "Ours (4-shot)", "Ours (10-shot)"]
-    assert text(table, "Ours (4-shot)", "gain_ssim_foreground").startswith("0.130 ±")
-    assert text(table, "Ours (4-shot)", "gain_l1_foreground").startswith("0.130 ±"), "less error is a gain"
-    assert text(table, "Ours (1-shot) w/o FT", "gain_ssim_foreground") == ""
+def test_the_budget_at_equal_seconds_may_differ_between_seeds() -> None:
+    def joint(seed: int, pairs: int) -> Record:
+        title = "w/o ML (equal seconds)"
+        return ours(title, 0.8, "wo-ml", cell__shots=4, cell__seed=seed, budget__pairs=pairs, key=str(seed))
 
-
-def test_table4_compares_every_row_with_the_full_method() -> None:
-    full = shots(4, 0.85, "msl")
-    full = Record.from_dict({**full.to_dict(), "title": "Ours (MSL)"})
-    joint = ours("w/o ML (equal samples)", 0.87, "wo-ml", cell__shots=4)
-    table = table4([full, joint, ours("w/o FRM", 0.6, "wo-frm", cell__shots=4)], missing={"w/o FT": "it diverged"})
-    assert [r.title for _, r in table.rows()][:3] == ["w/o ML (equal samples)", "w/o FRM", "Ours (MSL)"]
-    assert text(table, "w/o FRM", "gain_ssim_foreground").startswith("−0.250")
-    assert text(table, "w/o ML (equal samples)", "gain_l1_foreground").startswith("0.020")
-    assert any("it diverged" in note for note in notes_of(table, "w/o FT"))
-    assert row(table, "w/o ML (equal samples)").values["paper_fid"].number == 5.30  # type: ignore[union-attr]
-
-
-def test_verdicts_follow_from_the_numbers_alone() -> None:
-    table = claims([ours(), made_up(), made_up("pg2", "PG2", 0.95), made_up("pix2pix", "Pix2Pix", 0.85)])
-    assert text(table, "Ours beats PATN", "ssim_foreground_verdict") == YES
-    assert text(table, "Ours beats PATN", "l1_foreground_verdict") == YES
-    assert text(table, "Ours beats PG2", "l1_foreground_verdict") == NO
-    assert text(table, "Ours beats PG2", "kid_verdict") == NO
-    assert text(table, "Ours beats Pix2Pix", "ssim_verdict") == OPEN, "equal scores"
-    assert text(table, "Ours beats XingGAN", "ssim_verdict") == NOT_RUN
-    assert text(table, "MSL helps at 4 shots", "ssim") == "–"
-    assert text(table, "Ours beats PATN", "paper_fid") == "0.99"
+    (found,) = pool([joint(0, 7000), joint(1, 7300)])
+    assert found.name == RowName("ours", "wo-ml", 4, budget="seconds")
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "said"),
-    [(0.1, 0.3, YES), (-0.3, -0.1, NO), (-0.1, 0.3, OPEN), (0.0, 0.1, OPEN), (None, None, OPEN)],
+    ("record", "name"),
+    [
+        (made_up(), RowName("patn")),
+        (made_up(cell__adaptation="none", cell__shots=4), RowName("patn")),
+        (made_up(cell__adaptation="tuned", finetune=SCHEDULE), RowName("patn", shots=1)),
+        (ours(variant="msl", cell__shots=4), RowName("ours", "msl", 4)),
+        (ours(cell__adaptation="paper"), RowName("ours", "", 1, schedule="paper")),
+        (ours(cell__protocol="views"), RowName("ours", "", 1, protocol="views")),
+        (ours("Ours (1-shot) w/o ML", variant="wo-ml"), RowName("ours", "wo-ml", 1, budget="samples")),
+        (ours("w/o ML (equal queries)", variant="wo-ml"), RowName("ours", "wo-ml", 1, budget="queries")),
+    ],
 )
-def test_a_verdict_needs_an_interval_on_one_side_of_zero(low: float | None, high: float | None, said: str) -> None:
-    assert Gain(0.1, low, high).verdict == said
+def test_a_row_is_known_by_its_cell_and_not_by_its_title(record: Record, name: RowName) -> None:
+    assert RowName.of(record) == name
 
 
-def test_the_budget_rows_of_wo_ml_are_told_apart() -> None:
-    full = Record.from_dict({**shots(4, 0.85, "msl").to_dict(), "title": "Ours (MSL)"})
-    rows = [ours(f"w/o ML (equal {w})", q, "wo-ml", cell__shots=4) for w, q in (("samples", 0.8), ("seconds", 0.9))]
-    table = claims([full, *rows])
-    assert text(table, "meta-learning, at equal samples", "ssim_verdict") == YES
-    assert text(table, "meta-learning, at equal seconds", "ssim_verdict") == NO
-    assert text(table, "meta-learning, at equal queries", "ssim_verdict") == NOT_RUN
+def test_a_row_with_fewer_seeds_than_the_others_says_so() -> None:
+    table = table1([seeded(0, 0.8), seeded(1, 0.82), ours()])
+    assert "n=2 seeds (0, 1), in brackets their standard deviation" in table.caption
+    assert "Seed 0 only" in notes_of(table, "Ours (1-shot)")
+    assert text(table, "PATN", "ssim").endswith("[0.014]")
+    assert text(table, "PATN", "fid") == "19.00 [1.41]"
+    assert "[" not in text(table, "Ours (1-shot)", "ssim")
+    assert table.facts["seeds"] == [0, 1]
 
 
-class Balance(HTMLParser):
-    """Open and closed tags, and the text between them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.cells: list[int] = []
-        self.said = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "br":
-            return
-        self.open.append(tag)
-        if tag == "tr":
-            self.cells.append(0)
-        if tag in ("td", "th"):
-            self.cells[-1] += int(dict(attrs).get("colspan") or 1)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.said += data
+def test_one_seed_is_said_to_be_one() -> None:
+    assert "one seed (0)" in table1(everything()).caption
 
 
-def test_html_is_balanced_escaped_and_has_equal_rows() -> None:
-    table = table1([*everything(), made_up("mine.x:X", "<b>Mine</b> & co", 0.9)])
-    page = Balance()
-    page.feed(table.to_html())
-    assert page.open == []
-    assert set(page.cells) == {len(table.columns) + 1}
-    assert "<b>Mine</b> & co" in page.said, "shown as text, not read as markup"
+def test_a_table_of_several_seeds_names_the_commits_and_commands_of_all() -> None:
+    later = seeded(1, 0.8, git__commit="e" * 40, command="bench table1 --seed 1")
+    facts = table1([seeded(0, 0.8), later]).facts
+    assert facts["commits"] == ["c" * 12, "e" * 12]
+    assert facts["commands"] == ["bench table1 --preset quick", "bench table1 --seed 1"]
 
 
-def test_records_of_older_data_are_left_out_by_name() -> None:
-    old = made_up(data__digest="other", created="2025-01-01T00:00:00+00:00")
-    new = [ours(), made_up("pg2", "PG2")]
-    assert comparable([old, *new]) == (new, ["PATN"])
-    assert comparable([]) == ([], [])
+def test_every_seed_says_how_it_was_fine_tuned() -> None:
+    other = ours(cell__seed=1, finetune={**SCHEDULE, "lr": 0.001, "passes": 1})
+    (note,) = [n for n in notes_of(table1([ours(), other]), "Ours (1-shot)") if "Fine-tuned" in n]
+    assert "learning rate 0.003, 5 passes (seed 0); learning rate 0.001, 1 pass (seed 1), chosen on" in note
+    (note,) = [n for n in notes_of(table1([ours(), ours(cell__seed=1)]), "Ours (1-shot)") if "Fine-tuned" in n]
+    assert "seed" not in note
+
+
+def test_a_seed_that_is_missing_is_a_footnote_of_its_row() -> None:
+    table = table1(everything(), missing={"PG2": "loss g_gan is not finite at step 7"})
+    assert "A seed is missing: loss g_gan is not finite at step 7" in notes_of(table, "PG2")
+    assert text(table, "PG2", "fid") == "19.00"
+
+
+def test_json_gives_every_rows_difference_to_the_best() -> None:
+    value = json.loads(table1(everything()).to_json())
+    apart = {row["method"]: row.get("difference_to_best") for row in value["rows"]}
+    found = apart["PATN"]["ssim"]
+    assert found["best"] == "Ours (1-shot) (MSL)"
+    assert found["mean"] == pytest.approx(0.07) and found["low"] <= found["mean"] <= found["high"]
+    assert apart["PATN"]["l1_foreground"]["mean"] == pytest.approx(-0.07)
+    assert set(apart["PATN"]) == {"ssim", "ssim_foreground", "l1_foreground", "l1_background"}
+    assert apart["Ours (1-shot) (MSL)"] == {}
+    assert apart["White image"] is None, "floors do not compete"
+
+
+def test_a_difference_of_several_seeds_pairs_their_means_over_characters() -> None:
+    patn = [seeded(0, 0.80, spread=0.02), seeded(1, 0.82, spread=0.01)]
+    best = [ours(cell__seed=s, spread=0.03, quality=q) for s, q in ((0, 0.85), (1, 0.87))]
+    better, worse = pool([*best, *patn])
+    gain = gain_of(better, worse, "ssim")
+    one, two = (
+        np.mean([[r.per_character[c]["ssim"] for c in sorted(CHARACTERS)] for r in group], axis=0)
+        for group in (best, patn)
+    )
+    expected = paired_difference(one, two, sorted(CHARACTERS))
+    assert (gain.mean, gain.low, gain.high) == pytest.approx((expected.mean, expected.low, expected.high))
+    assert gain.by_seed == pytest.approx((0.05, 0.05))
+    assert gain_of(better, worse, "l1_foreground").mean == pytest.approx(0.05), "less error is better"
+
+
+def test_seeds_that_disagree_are_named_beside_the_verdict() -> None:
+    patn = [seeded(0, 0.80), seeded(1, 0.90)]
+    table = claims([*patn, ours(quality=0.86), ours(cell__seed=1, quality=0.86)])
+    assert row(table, "Ours (1-shot) beats PATN").values["ssim"].spread == pytest.approx(0.1 / math.sqrt(2))  # type: ignore[union-attr]
+    assert any("disagree in the sign of Δ SSIM" in note for note in notes_of(table, "Ours (1-shot) beats PATN"))
+    assert Gain(0.1, by_seed=(0.1, 0.2)).seeds_disagree is False

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from bench.cli import data, figures, methods, records, store, tables, timing, weights
+from bench.cli import data, figures, methods, records, report, store, tables, timing, weights
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -23,10 +23,12 @@ app = typer.Typer(
     "7 non-finite loss, 75 interrupted (run the same command again).",
 )
 for command in (
-    *(tables.table1, tables.table2, tables.table4, tables.claims, tables.run, tables.sweep, tables.ablate, tables.plan),
+    *(tables.table1, tables.table2, tables.table4, tables.claims, tables.budget),
+    *(tables.run, tables.sweep, tables.ablate, tables.plan),
     *(methods.methods, methods.inspect),
     *(records.import_predictions, records.verify, records.export),
     figures.figures,
+    report.report,
     timing.time,
 ):
     app.command()(command)

@@ -25,7 +25,7 @@ def figures(
     seeds: SeedsOption = "",
     options: Common,
 ) -> None:
-    """Make figures from what has been run: the paper's 1 and 4 to 11, rows, training, tuning, shots, cost, characters."""
+    """Make figures from what has been run: the paper's 1 and 4 to 11, curves, shots, cost, characters."""
     from bench.illustrate import Studio, chosen, illustrate
 
     if people is not None and not people.is_dir():
@@ -48,7 +48,8 @@ def figures(
             for file in outcome.files:
                 print(file)
         if "7" not in names and not only:
-            print("figure 7 shows people: give a folder with images and their COCO annotations.json as --people DIR")
+            hint = "figure 7 shows people: give a folder with images and their COCO annotations.json as --people DIR"
+            print(hint, file=sys.stderr)
     skipped = [outcome for outcome in outcomes if outcome.skipped]
     for outcome in skipped:
         print(outcome.skipped, file=sys.stderr)

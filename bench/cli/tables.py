@@ -75,24 +75,35 @@ def table4(*, seeds: SeedsOption = "", options: Common) -> None:
     _table("table4", seeds, options)
 
 
-@with_options
-def claims(*, options: Place) -> None:
-    """Does it reproduce? The paper's claims against the records that are there; runs nothing."""
+def _of_records(name: str, options: Place) -> None:
+    """A table of all records of the preset that can stand side by side, written and printed; runs nothing."""
+    from bench import tables
     from bench.records import comparable, read_records
-    from bench.tables import claims as claims_of
 
     folder = options.results / options.preset
     records, others = comparable(read_records(folder / "records"))
     if not records:
         raise UsageError(f"{folder / 'records'} holds no records; make them with `bench table1` … `bench table4`")
-    table = claims_of(records)
-    table.write(folder / "claims")
+    table = {"claims": tables.claims, "budget": tables.budget}[name](records)
+    table.write(folder / name)
     if options.as_json:
         print(table.to_json())
     else:
         table.print()
     if others:
         raise SkippedError(f"left out, of other data or features: {', '.join(others)}; run them again")
+
+
+@with_options
+def claims(*, options: Place) -> None:
+    """Does it reproduce? The paper's claims against the records that are there; runs nothing."""
+    _of_records("claims", options)
+
+
+@with_options
+def budget(*, options: Place) -> None:
+    """Quality against cost: pairs, steps, minutes and scores of the records that are there; runs nothing."""
+    _of_records("budget", options)
 
 
 @with_options

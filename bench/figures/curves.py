@@ -34,7 +34,7 @@ def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], path_stem: 
     handles = {}
     for number, (title, log) in enumerate(drawn.items()):
         axes = figure.add_subplot(lines, columns, number + 1)
-        lowest = np.inf
+        lowest, highest = np.inf, 0.0
         for index, name in enumerate(names):
             if not any(entry.get(name) for entry in log):  # a term that is switched off is logged as zeros
                 continue
@@ -46,11 +46,11 @@ def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], path_stem: 
                 mean = moving_mean(values, max(1, len(log) // SMOOTHED))
                 axes.plot(seconds, values, "-", color=colour(index), alpha=0.22, linewidth=0.6)
                 (handles[name],) = axes.plot(seconds, mean, style, color=colour(index))
-                lowest = min(lowest, float(values.min()))
+                lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
         for before, after in pairwise(log):
             if before["phase"] != after["phase"]:
                 axes.axvline(before["seconds"], color="0.4", linestyle=":", linewidth=0.9)
-        if 0 < lowest < np.inf:
+        if 0 < 8 * lowest < highest:  # a logarithmic axis of less than a decade is hard to read
             axes.set_yscale("log")
         axes.set_title(title)
         if number + columns >= len(drawn):

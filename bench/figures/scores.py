@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,41 +24,35 @@ SCALES = {"kid": 1000.0}
 FLOOR_LINES = {"copy-source": "copy of the source", "nearest-pose": "nearest training pose"}
 
 
-def line_title(record: Record) -> str:
-    """The title of a row without its number of shots: `Ours (4-shot) (MSL)` is of the line `Ours (MSL)`."""
-    return re.sub(r" \(\d+-shot\)|,? w/o FT", "", record.title)
-
-
 def shots_of(record: Record) -> int:
     """Shots the model was adapted with; 0 for one that was not adapted."""
     return int(record.cell["shots"]) if record.finetune else 0
 
 
 @styled
-def scores_by_shots(records: Sequence[Record], path_stem: Path) -> list[Path]:
-    """Four scores against the number of shots, a line a method and variant, with 95 % intervals.
+def scores_by_shots(lines: Mapping[str, Sequence[Record]], path_stem: Path) -> list[Path]:
+    """Four scores against the number of shots, with 95 % intervals; `lines` has the records of each line by title.
 
-    Several seeds of a row are averaged, and drawn as small points beside the mean; the interval is over test
-    characters (KID: over subsets), FID has none. Raises DataError for records that cannot stand side by side or
-    have a single number of shots.
+    Several seeds are averaged, and drawn as small points beside the mean; the interval is over test characters
+    (KID: over subsets), FID has none. Raises DataError for records that cannot stand side by side or have a single
+    number of shots.
     """
-    by_line: dict[str, dict[int, list[Record]]] = {}
-    for record in records:
-        by_line.setdefault(line_title(record), {}).setdefault(shots_of(record), []).append(record)
-    counts = sorted({shots for line in by_line.values() for shots in line})
+    records = [record for line in lines.values() for record in line]
+    counts = sorted({shots_of(record) for record in records})
     if len(counts) < 2:
         raise DataError("scores against shots need at least two numbers of shots; run `bench table2`")
     refuse_mixed(records)
+    by_line = {title: {n: [r for r in line if shots_of(r) == n] for n in counts} for title, line in lines.items()}
     figure = new_figure(WIDTH, 4.4)
     for axes, metric in zip(
         figure.subplots(2, 2).flat, ("l1_foreground", "ssim_foreground", "kid", "fid"), strict=True
     ):
         for number, (title, line) in enumerate(by_line.items()):
-            hue, marker = look(next(iter(line.values()))[0])
+            hue, marker = look(lines[title][0])
             # side by side, so that the intervals of two lines can be told apart
             aside = 0.07 * (number - (len(by_line) - 1) / 2)
-            xs = [counts.index(shots) + aside for shots in sorted(line)]
-            rows = [line[shots] for shots in sorted(line)]
+            xs = [counts.index(shots) + aside for shots in counts if line[shots]]
+            rows = [line[shots] for shots in counts if line[shots]]
             centre = [_mean([record.centre(metric) for record in row], metric) for row in rows]
             halves = [[record.half_width(metric) for record in row] for row in rows]
             error = [_mean([half or 0.0 for half in row], metric) for row in halves]

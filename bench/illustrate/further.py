@@ -31,7 +31,7 @@ def training(studio: Studio) -> Made:
     logs, missing = {}, []
     for cell in table1_cells(studio.base):
         found = stages(cell, studio.place)
-        title = row_title(cell).replace(f" ({cell.shots}-shot)", "")
+        title = _line_title(studio, cell.method, cell.variant)
         if found.warm_start is not None and found.warm_start.done:
             logs[f"{title.partition(' (')[0]}: warm start"] = read_log(found.warm_start)
         if found.train is not None and found.train.done:
@@ -68,22 +68,32 @@ def _rows(studio: Studio) -> list[Record]:
 
 
 def shots(studio: Studio) -> Made:
-    """Scores against the number of shots; of all seeds there are."""
-    rows = [
-        record
-        for record in studio.records.values()
-        if record.kind == "method"
-        and record.cell["variant"] in PLAIN_VARIANTS
-        and record.cell["protocol"] == "shift"
-        and record.cell["adaptation"] in ("default", "none", "tuned")
-    ]
+    """Scores against the number of shots, of all seeds there are."""
+    lines: dict[tuple[str, str], dict[tuple[int, int], Record]] = {}
+    for record in studio.records.values():
+        cell = record.cell
+        if (
+            record.kind == "method"
+            and cell["variant"] in PLAIN_VARIANTS
+            and cell["protocol"] == "shift"
+            and cell["adaptation"] in ("default", "none", "tuned")
+        ):
+            # what was not adapted is the same for every number of shots: one of them a seed
+            line = lines.setdefault((cell["method"], cell["variant"]), {})
+            line.setdefault((figures.shots_of(record), cell["seed"]), record)
     # a baseline that was never fine-tuned has one number of shots and is no line
-    adapted = {(record.cell["method"], record.cell["variant"]) for record in rows if record.finetune}
-    rows = [record for record in rows if (record.cell["method"], record.cell["variant"]) in adapted]
-    if len({figures.shots_of(record) for record in rows}) < 2:
+    lines = {key: line for key, line in lines.items() if any(record.finetune for record in line.values())}
+    if len({shots for line in lines.values() for shots, _ in line}) < 2:
         raise SkippedError("there are no records of several numbers of shots")
-    paths = figures.scores_by_shots(rows, studio.folder / "shots")
+    named = {_line_title(studio, *key): list(line.values()) for key, line in lines.items()}
+    paths = figures.scores_by_shots(named, studio.folder / "shots")
     return Made(paths, "Scores by number of support samples; bars are 95 % intervals over test characters.")
+
+
+def _line_title(studio: Studio, method: str, variant: str) -> str:
+    """What all rows of a method and variant have in common in their titles, be they labelled otherwise in a table."""
+    cell = replace(studio.base, method=method, variant=variant, shots=1, adaptation="default")
+    return row_title(cell).replace(" (1-shot)", "")
 
 
 def cost(studio: Studio) -> Made:

@@ -1,188 +1,145 @@
-"""From rows of records to a printed table."""
+"""From rows to a printed table of scores: columns, numbers, bold, caption."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from bench.paper_numbers import NOT_COMPARABLE, SAMPLE_COUNT, TABLE3_NOTE
-from bench.records import INTERVALS, Record
+from bench.records import Record
 from bench.render_table import Block, Column, Row, Table, Value
 from bench.spec import FLOORS
-from bench.tables.common import (
-    METRICS,
-    TRUTH_COLUMNS,
-    Footnotes,
-    Line,
-    Section,
-    Tie,
-    difference,
-    paired_tie,
-    seeds_of,
-)
+from bench.tables.compare import Ranking, Tie, gain_of, paired_tie
+from bench.tables.lines import Footnotes, Line, Section, shared_notes
+from bench.tables.metrics import BY_KEY, METRICS
+from bench.tables.rows import Pooled
+
+TRUTH_COLUMNS = ("fid", "kid")
+GAIN_NOTE = "Positive is better. In parentheses the 95 % interval of the difference, paired over characters"
 
 
 @dataclass(frozen=True)
-class Further:
-    """A column beyond the scores: what it prints for a record, None for nothing."""
+class Compared:
+    """Columns with the gain of every row over another one in some metrics; None: nothing to compare it with."""
 
-    column: Column
-    value: Callable[[Record], Value | None]
+    metrics: tuple[str, ...]
+    detail: str  # over what
+    other: Callable[[Pooled], Pooled | None]
 
+    def columns(self, footnotes: Footnotes) -> list[Column]:
+        note = footnotes(GAIN_NOTE)
+        found = (BY_KEY[key] for key in self.metrics)
+        return [Column(f"gain_{m.key}", m.gain_heading, m.digits, self.detail, note) for m in found]
 
-def gain(metric: str, title: str, reference: Callable[[Record], Record | None], detail: str) -> Further:
-    """The difference of a metric to a row's reference, paired over characters: positive is better than it."""
-    sign = -1 if metric.startswith("l1") else 1
-
-    def value(record: Record) -> Value | None:
-        other = reference(record)
-        if other is None or other is record or record.kind != "method":
-            return None
-        found = difference(record, other, metric)
-        half = (found.high - found.low) / 2 if found.characters > 1 else None
-        return Value(sign * found.mean, half)
-
-    return Further(Column(f"gain_{metric}", title, 3, detail), value)
+    def values(self, row: Pooled) -> dict[str, Value]:
+        other = self.other(row)
+        if other is None or other is row:
+            return {}
+        return {f"gain_{key}": gain_of(row, other, key).value(BY_KEY[key].scale) for key in self.metrics}
 
 
 def assemble(
-    title: str,
-    records: Sequence[Record],
-    sections: Sequence[Section],
-    tie: Tie | None = None,
-    further: Sequence[Further] = (),
+    title: str, sections: Sequence[Section], tie: Tie | None = None, compared: Compared | None = None
 ) -> Table:
-    """The table of `sections`, whose rows show `records` (pooled over seeds).
-
-    Bold is the best method and what `tie` cannot tell from it; floors do not compete.
-    """
-    shared = iter(shared_notes([line for section in sections for line in section.lines]))
-    footnotes = Footnotes()
-    scores, rest = _columns(records, footnotes)
-    columns = (*scores, *(extra.column for extra in further), *rest)
-    printed = [line.record for section in sections for line in section.lines if line.record is not None]
-    methods = [record for record in printed if record.kind == "method"]
-    rank = Ranking.of(methods, tie or paired_tie)
-    everyone = sorted({seed for record in methods for seed in seeds_of(record)})
+    """The table of `sections`. Bold is the best method and what `tie` cannot tell from it; floors do not compete."""
+    lines = [line for section in sections for line in section.lines]
+    rows = [line.row for line in lines if line.row is not None]
+    methods = [row for row in rows if row.trained]
+    ranking = Ranking(methods, tie or paired_tie)
+    everyone = tuple(sorted({seed for row in methods for seed in row.seeds}))
+    footnotes, shared = Footnotes(), iter(shared_notes(lines))
+    columns = _columns(rows, footnotes, compared)
     blocks = []
     for section in sections:
-        rows = tuple(_row(next(shared), rank, footnotes, further, everyone) for _ in section.lines)
-        blocks.append(Block(section.name, rows, section.heading))
-    facts = _facts(records, everyone)
-    facts["differences_to_best"] = rank.differences
+        printed = tuple(_row(next(shared), ranking, footnotes, compared, everyone) for _ in section.lines)
+        blocks.append(Block(section.name, printed, section.heading))
+    facts = facts_of(rows)
     full = f"{title}, preset {facts['preset']}"
-    return Table(full, columns, tuple(blocks), tuple(footnotes.texts), facts, _caption(facts))
+    return Table(full, tuple(columns), tuple(blocks), tuple(footnotes.texts), facts, _caption(facts))
 
 
-def bare_note(line: Line, note: str) -> str:
-    """The note without the method's name in front: `PATN channels × 0.25` -> `Channels × 0.25`."""
-    for name in (line.title, line.title.split(" (")[0]):
-        if note.startswith(f"{name} "):
-            rest = note[len(name) + 1 :]
-            return rest[:1].upper() + rest[1:]
-    return note
+def members_of(rows: Sequence[Pooled]) -> list[Record]:
+    """The records behind rows, every seed of them."""
+    return [member for row in rows for member in row.members]
 
 
-def shared_notes(lines: Sequence[Line]) -> list[Line]:
-    """The same rows; notes that differ between them by the method's name alone are made the same."""
-    users: dict[str, set[str]] = {}
-    for line in lines:
-        for note in line.notes:
-            users.setdefault(bare_note(line, note), set()).add(line.title)
-
-    def share(line: Line, note: str) -> str:
-        bare = bare_note(line, note)
-        return bare if len(users[bare]) > 1 else note
-
-    return [replace(line, notes=tuple(share(line, note) for note in line.notes)) for line in lines]
-
-
-def _columns(records: Sequence[Record], footnotes: Footnotes) -> tuple[list[Column], list[Column]]:
-    features = records[0].features
-    extractor = f"{features['name']}, d={features['dim']}, N={features['n']}"
-    details = {"fid": extractor, "kid": "the same"}
-    columns = [Column(m.key, m.title, m.digits, details.get(m.key, "")) for m in METRICS]
-    trained = [record for record in records if record.kind == "method"]
+def timing_notes(rows: Sequence[Pooled]) -> list[str]:
+    """Where the trainings were timed, and whether their times can be compared."""
+    trained = members_of([row for row in rows if row.trained])
     where = sorted({f"{r.environment['processor']}, {r.environment['threads']} threads" for r in trained})
-    timing = [f"In training steps, on {' and on '.join(where)}"] if where else []
+    notes = [f"In training steps, on {' and on '.join(where)}"] if where else []
     if len(where) > 1:
-        timing.append("Rows were timed on different machines, so their minutes cannot be compared")
-    columns.append(Column("minutes", "training", 1, "minutes", footnotes(*timing, TABLE3_NOTE)))
-    rest = []
+        notes.append("Rows were timed on different machines, so their minutes cannot be compared")
+    return notes
+
+
+def _columns(rows: Sequence[Pooled], footnotes: Footnotes, compared: Compared | None) -> list[Column]:
+    features = rows[0].record.features
+    details = {"fid": f"{features['name']}, d={features['dim']}, N={features['n']}", "kid": "the same"}
+    columns = [Column(m.key, m.heading, m.digits, details.get(m.key, "")) for m in METRICS]
+    columns += compared.columns(footnotes) if compared else []
+    columns.append(Column("minutes", "training", 1, "minutes", footnotes(*timing_notes(rows), TABLE3_NOTE)))
     paper = footnotes(NOT_COMPARABLE, SAMPLE_COUNT)
-    rest.append(Column("paper_fid", "paper's FID↓", 2, "other data", paper))
-    rest.append(Column("paper_ssim", "paper's SSIM↑", 3, "other data", paper))
-    return columns, rest
+    columns.append(Column("paper_fid", "paper's FID↓", 2, "other data", paper))
+    columns.append(Column("paper_ssim", "paper's SSIM↑", 3, "other data", paper))
+    return columns
 
 
-@dataclass(frozen=True)
-class Ranking:
-    """The best method of every column, what cannot be told from it, and how far each is from it."""
-
-    bold: frozenset[tuple[str, str]]  # (record key, metric)
-    differences: Mapping[str, Mapping[str, Any]]  # row title -> metric -> mean, low, high of best - row
-
-    @classmethod
-    def of(cls, records: Sequence[Record], tie: Tie) -> Ranking:
-        """A row alone has won nothing."""
-        bold: set[tuple[str, str]] = set()
-        apart: dict[str, dict[str, Any]] = {record.title: {} for record in records}
-        for metric in METRICS if len(records) > 1 else ():
-            sign = -1 if metric.higher_is_better else 1
-            best = min(records, key=lambda record: sign * record.centre(metric.key))
-            for record in records:
-                if record is best or tie(best, record, metric.key):
-                    bold.add((record.key, metric.key))
-                if record is not best and metric.key in INTERVALS:
-                    found = difference(best, record, metric.key)
-                    bounded = found.characters > 1
-                    apart[record.title][metric.key] = {
-                        "best": best.title,
-                        "mean": found.mean,
-                        "low": found.low if bounded else None,
-                        "high": found.high if bounded else None,
-                    }
-        return cls(frozenset(bold), apart)
+def score_values(row: Pooled, bold: frozenset[Any] = frozenset()) -> dict[str, Value | None]:
+    """Every metric of METRICS as printed: scaled, with its half width and its spread over seeds."""
+    values: dict[str, Value | None] = {}
+    for metric in METRICS:
+        if row.name.method == "truth" and metric.key not in TRUTH_COLUMNS:
+            values[metric.key] = None
+            continue
+        half, spread = row.record.half_width(metric.key), row.spread.get(metric.key)
+        values[metric.key] = Value(
+            metric.scale * row.record.centre(metric.key),
+            None if half is None else metric.scale * half,
+            (row.name, metric.key) in bold,
+            None if spread is None else metric.scale * spread,
+        )
+    return values
 
 
-def _row(line: Line, rank: Ranking, footnotes: Footnotes, further: Sequence[Further], everyone: Sequence[int]) -> Row:
-    record, values = line.record, dict[str, Value | None]()
-    notes = list(line.notes)
-    if record is None:
+def seed_note(row: Pooled, everyone: Sequence[int]) -> list[str]:
+    """What to say of a row that was not trained with all seeds of the table."""
+    if not row.trained or row.seeds == tuple(everyone):
+        return []
+    return [f"Seed {', '.join(map(str, row.seeds))} only"]
+
+
+def _row(line: Line, ranking: Ranking, footnotes: Footnotes, compared: Compared | None, everyone: Sequence[int]) -> Row:
+    row, notes = line.row, list(line.notes)
+    values: dict[str, Value | None]
+    if row is None:
         values = {metric.key: None for metric in METRICS}
         if line.title not in FLOORS.values():
             values["minutes"] = None
     else:
-        spread = record.extra.get("spread", {})
-        for metric in METRICS:
-            if record.cell["method"] == "truth" and metric.key not in TRUTH_COLUMNS:
-                values[metric.key] = None
-                continue
-            half, between = record.half_width(metric.key), spread.get(metric.key)
-            values[metric.key] = Value(
-                metric.scale * record.centre(metric.key),
-                None if half is None else metric.scale * half,
-                (record.key, metric.key) in rank.bold,
-                None if between is None else metric.scale * between,
-            )
-        if record.kind == "method":
-            seconds = record.seconds["train"] + record.seconds["warm_start"]
+        values = score_values(row, ranking.bold)
+        if row.trained:
+            seconds = row.record.seconds["train"] + row.record.seconds["warm_start"]
             values["minutes"] = Value(seconds / 60) if seconds else None
-            if seeds_of(record) != tuple(everyone):
-                notes.append(f"Seed {', '.join(map(str, seeds_of(record)))} only")
-        values |= {extra.column.key: found for extra in further if (found := extra.value(record)) is not None}
+            values |= compared.values(row) if compared else {}
+        notes += seed_note(row, everyone)
     if line.paper is not None:
         values["paper_fid"], values["paper_ssim"] = Value(line.paper.fid), Value(line.paper.ssim)
-    return Row(line.title, values, footnotes(*notes), record.key if record else "")
+    competes = row is not None and row.trained and len(ranking.rows) > 1
+    facts: dict[str, Any] = {"difference_to_best": ranking.to_best(row)} if row and competes else {}
+    if row is not None and row.trained:
+        facts["seeds"] = list(row.seeds)
+    return Row(line.title, values, footnotes(*notes), row.record.key if row else "", facts)
 
 
-def _facts(records: Sequence[Record], seeds: Sequence[int]) -> dict[str, Any]:
-    first = records[0]
+def facts_of(rows: Sequence[Pooled]) -> dict[str, Any]:
+    """What the numbers depend on, for captions and JSON."""
+    first, records = rows[0].record, members_of(rows)
     return {
         "preset": first.cell["preset"],
         "data": first.cell["data"],
-        "seeds": list(seeds),
+        "seeds": sorted({seed for row in rows if row.trained for seed in row.seeds}),
         "data_digest": first.data["digest"],
         "image_size": first.data["image_size"],
         "characters": first.data["characters"],
@@ -193,21 +150,35 @@ def _facts(records: Sequence[Record], seeds: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def _caption(facts: Mapping[str, Any]) -> str:
-    features, seeds = facts["features"], facts["seeds"]
-    several = (
-        f"means over seeds {', '.join(map(str, seeds))}, in brackets their standard deviation"
-        if len(seeds) > 1
-        else f"seed {seeds[0]} alone, so ± does not hold the noise of training"
-        if seeds
-        else "no training"
-    )
+def scored_set(facts: Mapping[str, Any]) -> str:
+    """What was scored, as a sentence without its full stop."""
     return (
         f"{facts['images']} images of {facts['characters']} unseen characters, {facts['image_size']} px, "
-        f"{facts['data']} data {facts['data_digest'][:12]}, preset {facts['preset']}; {several}. "
-        f"FID and KID: {features['name']} features, d={features['dim']}, of N={features['n']} of these images. "
+        f"{facts['data']} data {facts['data_digest'][:12]}, preset {facts['preset']}"
+    )
+
+
+def features_of(facts: Mapping[str, Any]) -> str:
+    features = facts["features"]
+    return f"FID and KID: {features['name']} features, d={features['dim']}, of N={features['n']} of these images."
+
+
+def seeds_sentence(seeds: Sequence[int]) -> str:
+    """Over how many seeds the numbers are means."""
+    if len(seeds) > 1:
+        listed = ", ".join(map(str, seeds))
+        return f"means over n={len(seeds)} seeds ({listed}), in brackets their standard deviation"
+    return f"one seed ({seeds[0]}), so no interval holds the noise of training" if seeds else "no training"
+
+
+def origin_of(facts: Mapping[str, Any]) -> str:
+    return f"Made by {'; '.join(facts['commands'])} at commit {', '.join(facts['commits'])}."
+
+
+def _caption(facts: Mapping[str, Any]) -> str:
+    return (
+        f"{scored_set(facts)}; {seeds_sentence(facts['seeds'])}. {features_of(facts)} "
         "fg and bg: inside and outside the character. ± is half of a 95 % interval (bootstrap over characters; "
         "KID: jackknife); FID has none. Bold: the best method of a column, and those that a paired bootstrap over "
-        "characters (KID: its standard errors) cannot tell from it. "
-        f"Made by {'; '.join(facts['commands'])} at commit {', '.join(facts['commits'])}."
+        f"characters (KID: its standard errors) cannot tell from it. {origin_of(facts)}"
     )

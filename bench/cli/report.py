@@ -1,0 +1,32 @@
+"""`bench report`: tables, figures and pictures in one static page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.shared import Place, print_json, with_options
+from bench.errors import SkippedError
+
+
+@with_options
+def report(
+    *,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder; default results/<preset>/report.")] = None,
+    options: Place,
+) -> None:
+    """A static HTML report of what has been run; runs nothing."""
+    from bench.report import make_report
+
+    place = options.workplace()
+    target = out or options.results / options.preset / "report"
+    made = make_report(options.results, options.preset, place.store, target, options.data)
+    if options.as_json:
+        print_json({"page": str(made.page), "without_pictures": dict(made.without_pictures)})
+    else:
+        print(made.page)
+    if made.without_pictures:
+        rows = ", ".join(made.without_pictures)
+        raise SkippedError(f"the report has no pictures of: {rows}; it names the commands that make them")

@@ -1,0 +1,161 @@
+"""Gathers tables, figures, pictures and records into a folder with one page."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.data.pack import Pack
+from bench.errors import DataError
+from bench.files import read_json, write_bytes
+from bench.generate import all_test_pairs, to_uint8
+from bench.records import INTERVALS, Record, comparable, read_records
+from bench.tables.table1 import BASELINES
+from bench.verify import images_of, pack_of
+from methods.pose import stick_figure
+
+TABLES = ("table1", "table2", "table3", "table4", "claims")
+GIVEN = ("Source", "Target pose", "Ground truth")
+"""Rows of a character's sheet before those of the methods."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written, and which rows have no pictures, with the reason."""
+
+    page: Path
+    without_pictures: Mapping[str, str]
+
+
+def make_report(results: Path, preset: str, store: Path, out: Path, data: Path | None = None) -> Report:
+    """Write `out`/index.html with the tables, figures, records and, where the store holds them, pictures of a preset.
+
+    Every picture of a character is one sheet: a row a method, a column a pose. Raises DataError where there are no
+    records.
+    """
+    folder = results / preset
+    records, others = comparable(read_records(folder / "records"))
+    records.sort(key=_order)
+    if not records:
+        raise DataError(f"{folder / 'records'} holds no records; make them with `bench table1 --preset {preset}`")
+    building = out.with_name(f".{out.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    (building / "figures").mkdir(parents=True)
+    figures = sorted((folder / "figures").glob("*.png"))
+    for figure in figures:
+        shutil.copyfile(figure, building / "figures" / figure.name)
+        if figure.with_suffix(".pdf").exists():
+            shutil.copyfile(figure.with_suffix(".pdf"), building / "figures" / f"{figure.stem}.pdf")
+    browser, without = _browser(records, store, building, data)
+    page = _template().render(
+        preset=preset,
+        first=records[0],
+        # written by Table.to_html, which escapes what it is given
+        tables=[Markup(path.read_text(encoding="utf-8")) for path in _tables(folder)],
+        figures=[{"name": f.stem, "title": _title(f.stem), "pdf": f.with_suffix(".pdf").exists()} for f in figures],
+        browser=browser,
+        # "<" could end the script element that holds it
+        browser_json=Markup(json.dumps(browser, ensure_ascii=False).replace("<", "\\u003c")),
+        records=records,
+        without=without,
+        others=others,
+    )
+    write_bytes(building / "index.html", page.encode())
+    shutil.rmtree(out, ignore_errors=True)
+    building.replace(out)
+    return Report(out / "index.html", without)
+
+
+def _order(record: Record) -> tuple[Any, ...]:
+    """Methods as the paper lists them, others after, floors last."""
+    names = [*BASELINES, "ours"]
+    method = str(record.cell["method"])
+    place = names.index(method) if method in names else len(names)
+    return record.kind != "method", place, record.cell["variant"], record.cell["shots"], record.title
+
+
+def _tables(folder: Path) -> list[Path]:
+    return [path for name in TABLES if (path := folder / f"{name}.html").exists()]
+
+
+def _title(stem: str) -> str:
+    """`figure06-methods` -> `Figure 6: methods`."""
+    head, _, rest = stem.partition("-")
+    number = head.removeprefix("figure")
+    if rest and number.isdigit():
+        return f"Figure {int(number)}: {rest.replace('-', ' ')}"
+    return stem.replace("-", " ").capitalize()
+
+
+def _template() -> Any:
+    loader = PackageLoader("bench.report", "templates")
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return made.get_template("report.html.jinja")
+
+
+def _browser(
+    records: Sequence[Record], store: Path, out: Path, data: Path | None
+) -> tuple[dict[str, Any] | None, dict[str, str]]:
+    """Sheets of pictures by character with what the page must know of them, and the rows that have none."""
+    drawn: list[tuple[Record, NDArray[np.uint8], dict[int, int]]] = []
+    without: dict[str, str] = {}
+    for record in records:
+        if record.cell["method"] == "truth":
+            continue  # the ground truth has its own row
+        try:
+            folder = images_of(record, store)
+            where = {int(frame): i for i, frame in enumerate(read_json(folder / "frames.json"))}
+            drawn.append((record, np.load(folder / "images.npy", mmap_mode="r"), where))
+        except (DataError, OSError, ValueError) as error:
+            without[_name(record)] = str(error)
+    if not drawn:
+        return None, without
+    pack = pack_of(drawn[0][0], store, data)
+    characters = []
+    for pairs in all_test_pairs(pack):
+        name = pack.names[pack.character[pairs.source]]
+        targets = [int(frame) for frame in pairs.targets]
+        rows = [
+            np.repeat(np.asarray(pack.rgb[[pairs.source]]), len(targets), axis=0),
+            to_uint8(stick_figure(pack.keypoints_of(targets), pack.image_size)),
+            np.asarray(pack.rgb[targets]),
+            *(np.stack([images[where[frame]] for frame in targets]) for _, images, where in drawn),
+        ]
+        sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
+        file = io.BytesIO()
+        Image.fromarray(sheet).save(file, "PNG", optimize=True)
+        write_bytes(out / "sheets" / f"{name}.png", file.getvalue())
+        characters.append(
+            {
+                "name": name,
+                "sheet": f"sheets/{name}.png",
+                "poses": [_pose_name(pack, frame) for frame in targets],
+                "scores": [{m: r.per_character[name][m] for m in INTERVALS} for r, _, _ in drawn],
+            }
+        )
+    rows_of = [*GIVEN, *(_name(record) for record, _, _ in drawn)]
+    shown = [*(True for _ in GIVEN), *(record.kind == "method" for record, _, _ in drawn)]
+    return {"size": pack.image_size, "rows": rows_of, "shown": shown, "characters": characters}, without
+
+
+def _name(record: Record) -> str:
+    return record.title if record.kind == "floor" else f"{record.title}, seed {record.cell['seed']}"
+
+
+def _pose_name(pack: Pack, frame: int) -> str:
+    from bench.data.layout import CLIPS, VIEWS
+
+    if pack.view[frame] >= 0:
+        return f"{VIEWS[pack.view[frame]]} view"
+    return f"clip {CLIPS[pack.clip[frame]]}, frame {frame}"

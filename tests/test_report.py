@@ -1,0 +1,145 @@
+"""The report: whole, self-contained, escaped, and alive in a browser where there is one."""
+
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import bench.cells
+import bench.metrics.features
+import bench.predictions
+import bench.run
+from bench.cells import Workplace, data_pack
+from bench.data.pack import Pack
+from bench.errors import DataError
+from bench.predictions import expected_files, import_predictions
+from bench.presets import preset
+from bench.progress import SilentReporter
+from bench.report import make_report
+from bench.run import run_cell
+from bench.spec import Cell
+from bench.tables import table1
+from tests.test_run import MeanColours
+
+TITLE = "<b>Mine</b> & co"
+VOID = {"meta", "img", "input", "br", "link"}
+
+
+class Page(HTMLParser):
+    """Tags in balance, links, and the text outside scripts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+        self.without_alt = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.links += [given[name] or "" for name in ("src", "href") if name in given]
+        self.without_alt += tag == "img" and not given.get("alt")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Workplace, Pack]:
+    """A report of two floors and one imported row with a hostile name."""
+    root = tmp_path_factory.mktemp("report")
+    with pytest.MonkeyPatch.context() as patch:
+        identity = {"name": MeanColours.name, "sha256": MeanColours.sha256}
+        for module in (bench.cells, bench.predictions):
+            patch.setattr(module, "extractor_identity", lambda name: identity)
+        patch.setattr(bench.metrics.features, "Extractor", MeanColours)
+        place = Workplace(root / "store", root / "results", SilentReporter(), workers=1)
+        pack = data_pack(preset("smoke"), place)
+        records = [run_cell(Cell(name, "smoke", device="cpu"), place) for name in ("copy-source", "white")]
+        grey = np.full((len(expected_files(pack)), 64, 64, 3), 99, np.uint8)
+        records.append(
+            import_predictions(TITLE, grey, pack, "smoke", place, "auto", "cpu", "</script><script>alert(1)")
+        )
+        table1(records).write(place.results / "smoke" / "table1")
+        (place.results / "smoke" / "figures").mkdir()
+        Image.new("RGB", (4, 4)).save(place.results / "smoke" / "figures" / "figure06-methods.png")
+    report = make_report(place.results, "smoke", place.store, root / "out")
+    assert not report.without_pictures
+    return report.page, place, pack
+
+
+def read(path: Path) -> Page:
+    page = Page()
+    page.feed(path.read_text(encoding="utf-8"))
+    return page
+
+
+def test_the_page_is_balanced_and_every_link_leads_to_a_file_beside_it(made: tuple[Path, Workplace, Pack]) -> None:
+    page = read(made[0])
+    assert page.open == [] and page.without_alt == 0
+    assert page.links
+    for link in page.links:
+        assert not re.match(r"[a-z]+:|//", link), f"{link} would leave the disk"
+        assert link.startswith("#") or (made[0].parent / link).is_file()
+    assert "Figure 6: methods" in page.text and "Table 1" in page.text
+
+
+def test_a_hostile_title_is_text(made: tuple[Path, Workplace, Pack]) -> None:
+    source = made[0].read_text(encoding="utf-8")
+    assert TITLE in read(made[0]).text and TITLE not in source
+    assert "</script><script>alert" not in source
+
+
+def test_a_sheet_holds_a_row_a_method_and_a_column_a_pose(made: tuple[Path, Workplace, Pack]) -> None:
+    page, _, pack = made
+    sheet = np.asarray(Image.open(page.parent / "sheets" / "c2000000.png").convert("RGB"))
+    source = int(pack.characters("test")[0])
+    frames = pack.frames_of(source)
+    assert sheet.shape == (6 * 64, 7 * 64, 3), "source, pose, truth, mine and two floors; seven poses"
+    assert np.array_equal(sheet[:64, :64], pack.rgb[frames[0]])
+    assert np.array_equal(sheet[2 * 64 : 3 * 64, 6 * 64 :], pack.rgb[frames[-1]]), "ground truth of the last pose"
+    assert (sheet[3 * 64 : 4 * 64] == 99).all(), "methods come before floors"
+
+
+def test_rows_without_pictures_are_named_and_the_rest_is_made(
+    made: tuple[Path, Workplace, Pack], tmp_path: Path
+) -> None:
+    _, place, _ = made
+    report = make_report(place.results, "smoke", tmp_path / "empty", tmp_path / "out")
+    assert len(report.without_pictures) == 3
+    assert "make them again with" in read(report.page).text
+    with pytest.raises(DataError, match="no records"):
+        make_report(tmp_path, "smoke", place.store, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.skipif("BENCH_BROWSER" not in os.environ, reason="BENCH_BROWSER names no Chromium to open the report in")
+def test_the_page_shows_its_pictures_in_a_browser(made: tuple[Path, Workplace, Pack]) -> None:
+    """Needs `pip install playwright` too; its own browser is not wanted."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as engine:
+        flags = ["--no-sandbox", "--no-zygote", "--single-process"]
+        window = engine.chromium.launch(executable_path=os.environ["BENCH_BROWSER"], args=flags)
+        page = window.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(made[0].as_uri())
+        assert page.locator(".picture").count() == 4, "the given three and the one method; floors wait to be chosen"
+        page.locator("#pictures").press("ArrowRight")
+        assert page.locator("#pose-name").inner_text() == "left view"
+        page.locator("#pictures").press("ArrowDown")
+        assert page.locator("#character").input_value() == "1"
+        page.locator("input.row").first.uncheck()
+        assert page.locator(".picture").count() == 3
+        assert all(url.startswith("file:") for url in asked)
+        window.close()
