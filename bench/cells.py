@@ -36,6 +36,7 @@ SCORE_CODE = (
     "bench.metrics.kid",
     "bench.metrics.features",
     "bench.metrics.bootstrap",
+    "bench.metrics.lpips",
 )
 
 
@@ -193,7 +194,7 @@ def _slug(text: str) -> str:
 
 def score_stage(store: Path, drawn: Stage, extractor: dict[str, str]) -> Stage:
     """Scoring the images of a generate stage."""
-    identity = {"generate": drawn.key, "extractor": extractor}
+    identity = {"generate": drawn.key, "extractor": extractor, "lpips": lpips_identity()}
     return Stage(store, "score", f"{drawn.label}-{extractor['name']}", identity, source_hash(SCORE_CODE))
 
 
@@ -212,6 +213,15 @@ def extractor_identity(name: str) -> dict[str, str]:
     if name not in EXTRACTORS:
         raise unknown("feature extractor", name, EXTRACTORS)
     return {"name": name, "sha256": weights.load(name).sha256}
+
+
+@cache
+def lpips_identity() -> list[str] | None:
+    """Hashes of the weights LPIPS is computed with; None where they are not on this machine: then it is left out."""
+    from bench import weights
+
+    names = ("alexnet", "lpips-alex")
+    return [weights.load(name).sha256 for name in names] if all(map(weights.available, names)) else None
 
 
 def record_name(cell: Cell) -> str:

@@ -15,7 +15,9 @@ from bench.files import read_json, write_json
 
 SCHEMA = 1
 KINDS = ("method", "floor")
-INTERVALS = ("ssim", "ssim_foreground", "l1_foreground", "l1_background")
+OPTIONAL = ("lpips",)
+"""Metrics that a record has only where their weights were there when it was made."""
+INTERVALS = ("ssim", "ssim_foreground", "l1_foreground", "l1_background", *OPTIONAL)
 """Metrics with a mean over images and the bounds of its 95 % interval (null where there is none)."""
 
 REQUIRED: Mapping[str, tuple[str, ...]] = {
@@ -23,7 +25,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     "build": ("options", "width", "batch", "parameters", "precision"),
     "budget": ("pairs", "queries", "warm_start_pairs"),
     "data": ("digest", "pixels", "image_size", "characters", "images", "fid_images"),
-    "metrics": (*INTERVALS, "fid", "kid"),
+    "metrics": (*(name for name in INTERVALS if name not in OPTIONAL), "fid", "kid"),
     "features": ("name", "sha256", "dim", "n"),
     "seconds": ("train", "warm_start", "tune", "generate", "score"),
     "environment": ("python", "torch", "processor", "threads", "device"),
@@ -71,6 +73,9 @@ class Record:
         value = self.metrics[metric]["mean" if metric in INTERVALS else "value"]
         assert value is not None  # `from_dict` refuses a record without it
         return value
+
+    def has(self, metric: str) -> bool:
+        return metric in self.metrics
 
     def half_width(self, metric: str) -> float | None:
         """Half of the 95 % interval: of the bootstrap, or 1.96 standard errors (KID); None where there is none."""

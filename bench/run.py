@@ -131,6 +131,7 @@ def score_images(plan: Stages, pack: Pack, device: torch.device, place: Workplac
     if plan.score.done:
         return plan.score.summary()
     from bench.metrics.features import Extractor
+    from bench.metrics.lpips import LPIPS
 
     with place.report.task(f"score {plan.score.label}") as task:
         return plan.score.run(
@@ -141,6 +142,7 @@ def score_images(plan: Stages, pack: Pack, device: torch.device, place: Workplac
                 Extractor(plan.score.identity["extractor"]["name"], device),
                 place.store,
                 task,
+                LPIPS(device) if plan.score.identity["lpips"] else None,
             )
         )
 
@@ -215,6 +217,7 @@ def make_record(
             "git": git_state(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": command_line(),
+            "extra": {"lpips_weights": plan.score.identity["lpips"]},
         }
     )
 

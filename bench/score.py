@@ -17,6 +17,7 @@ from bench.metrics.bootstrap import interval
 from bench.metrics.features import Extractor
 from bench.metrics.frechet import frechet_distance
 from bench.metrics.kid import kernel_distance
+from bench.metrics.lpips import LPIPS, SMALLEST_SIDE
 from bench.metrics.pixel import l1
 from bench.metrics.ssim import ssim
 from bench.progress import Task
@@ -55,24 +56,38 @@ def reference_features(pack: Pack, extractor: Extractor, store: Path) -> NDArray
 
 
 def score(
-    images_folder: Path, pack: Pack, folder: Path, extractor: Extractor, store: Path, task: Task
+    images_folder: Path,
+    pack: Pack,
+    folder: Path,
+    extractor: Extractor,
+    store: Path,
+    task: Task,
+    lpips: LPIPS | None = None,
 ) -> dict[str, Any]:
-    """Score the images of a generate stage; writes per-image scores as CSV and returns the metrics."""
+    """Score the images of a generate stage; writes per-image scores as CSV and returns the metrics.
+
+    Without `lpips`, and for images smaller than it can take, there is no LPIPS among them.
+    """
     started = time.perf_counter()
     images = np.load(images_folder / "images.npy", mmap_mode="r")
     frames = np.asarray(read_json(images_folder / "frames.json"))
     owners = np.asarray(pack.character)[frames]
-    columns: dict[str, list[NDArray[np.float64]]] = {name: [] for name in PER_IMAGE}
+    perceptual = lpips if pack.image_size >= SMALLEST_SIDE else None
+    names = (*PER_IMAGE, "lpips") if perceptual else PER_IMAGE
+    columns: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
     for number, owner in enumerate(np.unique(owners)):
         mine = frames[owners == owner]
-        found = image_scores(np.asarray(images[owners == owner]), pack.rgb[mine], pack.alpha[mine])
-        for name in PER_IMAGE:
+        drawn, truth = np.asarray(images[owners == owner]), pack.rgb[mine]
+        found = image_scores(drawn, truth, pack.alpha[mine])
+        if perceptual:
+            found["lpips"] = perceptual(drawn, truth)
+        for name in names:
             columns[name].append(found[name])
-        task.update(number + 1, len(np.unique(owners)) + 1, "SSIM, L1")
+        task.update(number + 1, len(np.unique(owners)) + 1, "SSIM, L1, LPIPS")
     order = np.concatenate([np.flatnonzero(owners == owner) for owner in np.unique(owners)])
     scores = {name: np.concatenate(values)[np.argsort(order)] for name, values in columns.items()}
     metrics: dict[str, Any] = {}
-    for name in PER_IMAGE:
+    for name in names:
         span = interval(scores[name], owners)
         # one character has no spread between characters: no interval, rather than a NaN in a record
         bounded = np.isfinite(span.low)
@@ -91,9 +106,9 @@ def score(
     metrics["kid"] = {"value": kernel.value, "error": kernel.error}
     task.update(1, 1, "FID, KID")
 
-    header = ["character", "frame", *PER_IMAGE]
+    header = ["character", "frame", *names]
     rows = [
-        ",".join([pack.names[owners[i]], str(frames[i]), *(f"{scores[name][i]:.6f}" for name in PER_IMAGE)])
+        ",".join([pack.names[owners[i]], str(frames[i]), *(f"{scores[name][i]:.6f}" for name in names)])
         for i in range(len(frames))
     ]
     write_bytes(folder / "images.csv", ("\n".join([",".join(header), *rows]) + "\n").encode())
@@ -106,7 +121,7 @@ def score(
             "n": len(fake),
         },
         "per_character": {
-            pack.names[owner]: {name: float(scores[name][owners == owner].mean()) for name in PER_IMAGE}
+            pack.names[owner]: {name: float(scores[name][owners == owner].mean()) for name in names}
             for owner in np.unique(owners)
         },
         "images": len(frames),

@@ -16,6 +16,7 @@ from bench.data.pack import Pack, open_pack
 from bench.errors import DataError
 from bench.files import read_json
 from bench.metrics.features import Extractor
+from bench.metrics.lpips import LPIPS
 from bench.progress import Task
 from bench.records import Record
 from bench.score import score
@@ -76,7 +77,9 @@ def verify(
     drawn, pack = images_of(record, store), pack_of(record, store, data)
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            found = score(drawn, pack, Path(scratch), Extractor(record.features["name"], device), store, task)
+            lpips = LPIPS(device) if "lpips" in record.metrics else None
+            extractor = Extractor(record.features["name"], device)
+            found = score(drawn, pack, Path(scratch), extractor, store, task, lpips)
     except (OSError, ValueError, IndexError) as error:
         raise DataError(f"'{record.title}': the images in {drawn} are damaged ({error})") from error
     if found["features"]["sha256"] != record.features["sha256"]:

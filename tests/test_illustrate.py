@@ -51,6 +51,7 @@ def pack() -> Pack:
 def place(tmp_path: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     identity = {"name": MeanColours.name, "sha256": MeanColours.sha256}
     monkeypatch.setattr(bench.cells, "extractor_identity", lambda name: identity)
+    monkeypatch.setattr(bench.cells, "lpips_identity", lambda: None)
     monkeypatch.setattr(bench.cells, "perceptual_hashes", lambda names, report: {})
     monkeypatch.setattr(bench.illustrate.studio, "data_pack", lambda size, place: pack)
     return Workplace(tmp_path / "store", tmp_path / "results", SilentReporter())

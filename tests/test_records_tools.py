@@ -12,6 +12,7 @@ from PIL import Image
 
 import bench.cells
 import bench.metrics.features
+import bench.metrics.lpips
 import bench.predictions
 import bench.run
 import bench.verify
@@ -38,13 +39,26 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("store")
 
 
+class PixelLPIPS:
+    """Mean absolute difference in place of LPIPS."""
+
+    def __init__(self, device: object) -> None:
+        pass
+
+    def __call__(self, generated: np.ndarray, target: np.ndarray) -> np.ndarray:
+        return np.abs(generated.astype(float) - target).mean((1, 2, 3))
+
+
 @pytest.fixture
 def place(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     identity = {"name": MeanColours.name, "sha256": MeanColours.sha256}
     for module in (bench.cells, bench.predictions):
         monkeypatch.setattr(module, "extractor_identity", lambda name: identity)
+    monkeypatch.setattr(bench.cells, "lpips_identity", lambda: ["network", "heads"])
     for module in (bench.metrics.features, bench.verify):
         monkeypatch.setattr(module, "Extractor", MeanColours)
+    for module in (bench.metrics.lpips, bench.verify):
+        monkeypatch.setattr(module, "LPIPS", PixelLPIPS)
     return Workplace(store, tmp_path / "results", SilentReporter(), workers=1)
 
 
@@ -143,6 +157,17 @@ def test_a_record_follows_from_its_images_and_a_changed_pixel_is_found(place: Wo
             file.write_bytes(kept)
         changed = Record.from_dict({**floor.to_dict(), "metrics": {**floor.metrics, "fid": {"value": 1.0}}})
         assert [d.field for d in verify(changed, place.store, CPU, task)] == ["metrics.fid.value"]
+
+
+def test_lpips_is_a_column_where_every_record_has_it(place: Workplace, floor: Record) -> None:
+    assert floor.metrics["lpips"]["mean"] == pytest.approx(
+        np.mean([scores["lpips"] for scores in floor.per_character.values()])
+    )
+    assert "lpips" in [column.key for column in table1([floor]).columns]
+    without = {name: value for name, value in floor.metrics.items() if name != "lpips"}
+    bare = Record.from_dict({**floor.to_dict(), "metrics": without, "key": "other", "title": "Other",
+                             "cell": {**floor.cell, "method": "white"}})  # fmt: skip
+    assert "lpips" not in [column.key for column in table1([floor, bare]).columns]
 
 
 def test_a_record_without_images_says_how_to_make_them_again(place: Workplace, floor: Record, tmp_path: Path) -> None:

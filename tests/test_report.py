@@ -62,6 +62,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Workplace, Pac
         identity = {"name": MeanColours.name, "sha256": MeanColours.sha256}
         for module in (bench.cells, bench.predictions):
             patch.setattr(module, "extractor_identity", lambda name: identity)
+        patch.setattr(bench.cells, "lpips_identity", lambda: None)
         patch.setattr(bench.metrics.features, "Extractor", MeanColours)
         place = Workplace(root / "store", root / "results", SilentReporter(), workers=1)
         pack = data_pack(preset("smoke"), place)

@@ -43,6 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     identity = {"name": MeanColours.name, "sha256": MeanColours.sha256}
     monkeypatch.setattr(bench.cells, "extractor_identity", lambda name: identity)
+    monkeypatch.setattr(bench.cells, "lpips_identity", lambda: None)
     monkeypatch.setattr(bench.metrics.features, "Extractor", MeanColours)
     return Workplace(store, tmp_path, SilentReporter(), workers=1)
 

@@ -40,7 +40,7 @@ def fetch(
     from bench.errors import WeightsMissing
 
     found, missing = {}, {}
-    for name in names or ["danbooru-resnet50", "vgg16", "vgg19", "inception"]:
+    for name in names or ["danbooru-resnet50", "vgg16", "vgg19", "inception", "alexnet", "lpips-alex"]:
         try:
             loaded = weights.load(name)
             found[name] = {"source": loaded.source, "sha256": loaded.sha256, "note": loaded.note}

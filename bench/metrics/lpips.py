@@ -13,6 +13,8 @@ from bench.weights.convert import ALEXNET_CONVOLUTIONS
 
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of RGB in [-1, 1]
 _BATCH = 8
+SMALLEST_SIDE = 64
+"""Pixels; below it AlexNet's last maps are empty."""
 
 
 class LPIPS:
@@ -33,7 +35,7 @@ class LPIPS:
 
     @torch.inference_mode()
     def __call__(self, generated: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """The distance of each pair of uint8 RGB images [N, H, W, 3], H and W at least 64; float64 [N]."""
+        """The distance of each pair of uint8 RGB images [N, H, W, 3], H and W at least SMALLEST_SIDE; float64 [N]."""
         distances = []
         for start in range(0, len(target), _BATCH):
             part = slice(start, start + _BATCH)

@@ -141,7 +141,7 @@ def _browser(
                 "name": name,
                 "sheet": f"sheets/{name}.png",
                 "poses": [_pose_name(pack, frame) for frame in targets],
-                "scores": [{m: r.per_character[name][m] for m in INTERVALS} for r, _, _ in drawn],
+                "scores": [{m: r.per_character[name][m] for m in INTERVALS if r.has(m)} for r, _, _ in drawn],
             }
         )
     rows_of = [*GIVEN, *(_name(record) for record, _, _ in drawn)]

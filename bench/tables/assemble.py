@@ -12,7 +12,7 @@ from bench.render_table import Block, Column, Row, Table, Value
 from bench.spec import FLOORS
 from bench.tables.compare import Ranking, Tie, gain_of, paired_tie
 from bench.tables.lines import Footnotes, Line, Section, shared_notes
-from bench.tables.metrics import BY_KEY, METRICS
+from bench.tables.metrics import BY_KEY, scored
 from bench.tables.rows import Pooled
 
 TRUTH_COLUMNS = ("fid", "kid")
@@ -77,7 +77,8 @@ def timing_notes(rows: Sequence[Pooled]) -> list[str]:
 def _columns(rows: Sequence[Pooled], footnotes: Footnotes, compared: Compared | None) -> list[Column]:
     features = rows[0].record.features
     details = {"fid": f"{features['name']}, d={features['dim']}, N={features['n']}", "kid": "the same"}
-    columns = [Column(m.key, m.heading, m.digits, details.get(m.key, "")) for m in METRICS]
+    measured = scored(row.record for row in rows)
+    columns = [Column(m.key, m.heading, m.digits, details.get(m.key, "")) for m in measured]
     columns += compared.columns(footnotes) if compared else []
     columns.append(Column("minutes", "training", 1, "minutes", footnotes(*timing_notes(rows), TABLE3_NOTE)))
     paper = footnotes(NOT_COMPARABLE, SAMPLE_COUNT)
@@ -87,9 +88,9 @@ def _columns(rows: Sequence[Pooled], footnotes: Footnotes, compared: Compared | 
 
 
 def score_values(row: Pooled, bold: frozenset[Any] = frozenset()) -> dict[str, Value | None]:
-    """Every metric of METRICS as printed: scaled, with its half width and its spread over seeds."""
+    """Every metric a row has, as printed: scaled, with its half width and its spread over seeds."""
     values: dict[str, Value | None] = {}
-    for metric in METRICS:
+    for metric in scored([row.record]):
         if row.name.method == "truth" and metric.key not in TRUTH_COLUMNS:
             values[metric.key] = None
             continue
@@ -114,7 +115,7 @@ def _row(line: Line, ranking: Ranking, footnotes: Footnotes, compared: Compared 
     row, notes = line.row, list(line.notes)
     values: dict[str, Value | None]
     if row is None:
-        values = {metric.key: None for metric in METRICS}
+        values = {metric.key: None for metric in ranking.metrics}
         if line.title not in FLOORS.values():
             values["minutes"] = None
     else:

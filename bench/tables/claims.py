@@ -11,13 +11,13 @@ from bench.render_table import Block, Column, Row, Table, Value
 from bench.tables.assemble import facts_of, features_of, origin_of, scored_set, seed_note, seeds_sentence
 from bench.tables.compare import gain_of
 from bench.tables.lines import Footnotes
-from bench.tables.metrics import BY_KEY
+from bench.tables.metrics import BY_KEY, scored
 from bench.tables.rows import JOINT, Pooled, RowName, by_name, pool
 from bench.tables.table1 import BASELINES
 from bench.tables.table4 import FULL
 
 NOT_RUN = "not run"
-JUDGED = ("ssim_foreground", "l1_foreground", "ssim", "kid")
+JUDGED = ("ssim_foreground", "l1_foreground", "lpips", "ssim", "kid")
 FID_NOTE = "FID has no interval here, so no verdict is drawn from it"
 KID_NOTE = "Its interval is 1.96 standard errors of both rows, as if they were independent: rather too wide"
 PAPER_NOTE = "The row that the claim calls better, then the other one"
@@ -91,9 +91,11 @@ def claims(records: Sequence[Record]) -> Table:
     used = {name for group in CLAIMS.values() for claim in group for name in (claim.better, claim.worse)}
     shown = [row for row in rows if row.name in used] or rows
     facts = facts_of(shown)
-    columns = _columns(footnotes)
+    measured = {metric.key for metric in scored(row.record for row in shown)}
+    judged = [key for key in JUDGED if key in measured]
+    columns = _columns(judged, footnotes)
     blocks = [
-        Block(str(number), tuple(_row(claim, found, footnotes, facts["seeds"]) for claim in group), heading)
+        Block(str(number), tuple(_row(claim, found, judged, footnotes, facts["seeds"]) for claim in group), heading)
         for number, (heading, group) in enumerate(CLAIMS.items())
     ]
     caption = (
@@ -106,9 +108,9 @@ def claims(records: Sequence[Record]) -> Table:
     return Table(title, columns, tuple(blocks), tuple(footnotes.texts), facts, caption, "Claim")
 
 
-def _columns(footnotes: Footnotes) -> tuple[Column, ...]:
+def _columns(judged: Sequence[str], footnotes: Footnotes) -> tuple[Column, ...]:
     columns: list[Column] = []
-    for key in JUDGED:
+    for key in judged:
         metric = BY_KEY[key]
         notes = footnotes(KID_NOTE) if key == "kid" else ()
         columns += [
@@ -124,14 +126,20 @@ def _columns(footnotes: Footnotes) -> tuple[Column, ...]:
     )
 
 
-def _row(claim: Claim, found: Mapping[RowName, Pooled], footnotes: Footnotes, everyone: Sequence[int]) -> Row:
+def _row(
+    claim: Claim,
+    found: Mapping[RowName, Pooled],
+    judged: Sequence[str],
+    footnotes: Footnotes,
+    everyone: Sequence[int],
+) -> Row:
     better, worse = found.get(claim.better), found.get(claim.worse)
     values: dict[str, Value | None] = {}
     notes: list[str] = []
     if better is None or worse is None:
-        values = dict.fromkeys((*JUDGED, "fid")) | {f"{key}_verdict": Value(0, text=NOT_RUN) for key in JUDGED}
+        values = dict.fromkeys((*judged, "fid")) | {f"{key}_verdict": Value(0, text=NOT_RUN) for key in judged}
     else:
-        for key in JUDGED:
+        for key in judged:
             gain, metric = gain_of(better, worse, key), BY_KEY[key]
             values[key] = gain.value(metric.scale)
             values[f"{key}_verdict"] = Value(0, text=gain.verdict)

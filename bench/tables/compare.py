@@ -13,7 +13,7 @@ from bench.errors import DataError
 from bench.metrics.bootstrap import Interval, paired_difference
 from bench.records import INTERVALS, Record
 from bench.render_table import Value
-from bench.tables.metrics import BY_KEY, METRICS
+from bench.tables.metrics import BY_KEY, Metric, scored
 from bench.tables.rows import Pooled, RowName
 
 YES, NO, OPEN = "yes", "no", "not distinguishable"
@@ -106,6 +106,10 @@ class Ranking:
     rows: Sequence[Pooled]
     tie: Tie = field(default=paired_tie)
 
+    @cached_property
+    def metrics(self) -> list[Metric]:
+        return scored(row.record for row in self.rows)
+
     def best(self, metric: str) -> Pooled:
         sign = BY_KEY[metric].sign
         return max(self.rows, key=lambda row: sign * row.record.centre(metric))
@@ -114,7 +118,7 @@ class Ranking:
     def bold(self) -> frozenset[tuple[RowName, str]]:
         """(row, metric). A row alone has won nothing."""
         found = set()
-        for metric in METRICS if len(self.rows) > 1 else ():
+        for metric in self.metrics if len(self.rows) > 1 else ():
             best = self.best(metric.key)
             found |= {
                 (row.name, metric.key)
@@ -126,7 +130,7 @@ class Ranking:
     def to_best(self, row: Pooled) -> dict[str, dict[str, Any]]:
         """For each metric with an interval: which row is best, and `best - row` with its bounds."""
         found: dict[str, dict[str, Any]] = {}
-        for metric in INTERVALS:
+        for metric in (m.key for m in self.metrics if m.key in INTERVALS):
             best = self.best(metric)
             if row is best:
                 continue

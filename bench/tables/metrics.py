@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from bench.records import Record
 
 
 @dataclass(frozen=True)
@@ -39,5 +42,14 @@ METRICS = (
     Metric("ssim_foreground", "fg-SSIM", 3, higher_is_better=True),
     Metric("l1_foreground", "fg-L1", 3),
     Metric("l1_background", "bg-L1", 4),
+    Metric("lpips", "LPIPS", 3),
 )
+
+
+def scored(records: Iterable[Record]) -> list[Metric]:
+    """The metrics that all of these records have."""
+    everyone = list(records)
+    return [metric for metric in METRICS if all(record.has(metric.key) for record in everyone)]
+
+
 BY_KEY = {metric.key: metric for metric in METRICS}

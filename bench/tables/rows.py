@@ -13,7 +13,7 @@ import numpy as np
 from bench.errors import DataError
 from bench.metrics.bootstrap import interval
 from bench.records import INTERVALS, Record, refuse_mixed
-from bench.tables.metrics import METRICS
+from bench.tables.metrics import scored
 
 JOINT = "wo-ml"
 """The variant of Ours that is trained on pairs; the suite trains it at several budgets."""
@@ -80,7 +80,7 @@ class Pooled:
         """Metric -> standard deviation over seeds; empty for one seed."""
         if len(self.members) == 1:
             return {}
-        return {m.key: float(np.std([r.centre(m.key) for r in self.members], ddof=1)) for m in METRICS}
+        return {m.key: float(np.std([r.centre(m.key) for r in self.members], ddof=1)) for m in scored(self.members)}
 
 
 def pool(records: Sequence[Record]) -> list[Pooled]:
@@ -136,11 +136,14 @@ def _pooled(name: RowName, members: Sequence[Record]) -> Pooled:
     if unequal:
         raise DataError(f"the seeds of '{first.title}' differ in {', '.join(unequal)}; run them again with one setting")
     characters = sorted(first.per_character)
+    measured = [metric.key for metric in scored(members)]
     scores = {
-        character: {m: float(np.mean([r.per_character[character][m] for r in members])) for m in INTERVALS}
+        character: {
+            m: float(np.mean([r.per_character[character][m] for r in members])) for m in measured if m in INTERVALS
+        }
         for character in characters
     }
-    metrics = {metric.key: _mean_of(metric.key, members, scores) for metric in METRICS}
+    metrics = {metric: _mean_of(metric, members, scores) for metric in measured}
     seconds = {part: float(np.mean([r.seconds.get(part, 0.0) for r in members])) for part in first.seconds}
     notes = tuple(dict.fromkeys(note for record in members for note in record.notes))
     mean = replace(first, metrics=metrics, per_character=scores, seconds=seconds, notes=notes)
