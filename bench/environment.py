@@ -72,4 +72,5 @@ def git_state() -> dict[str, Any]:
 
 def command_line() -> str:
     """The command as it was typed, without the path of the program."""
-    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0]).name
+    return " ".join(["bench" if program == "__main__.py" else program, *sys.argv[1:]])  # python -m bench.cli

@@ -20,13 +20,13 @@ from bench.build import build
 from bench.cells import Workplace, stages
 from bench.checkpoint import save_state
 from bench.data.pack import Pack
+from bench.data.people import Framing, read_people
 from bench.errors import DataError, SkippedError, UsageError
 from bench.figures.poses import Animation
 from bench.files import read_json, write_json
 from bench.generate import all_test_pairs, store_images
 from bench.illustrate import FIGURES, Outcome, Studio, chosen, illustrate
 from bench.illustrate.paper import _reach
-from bench.illustrate.people import Framing, read_people
 from bench.illustrate.pictures import NotInStore, aligned_maps, drawn, model, spread
 from bench.plan import table1_cells, table2_cells, table4_cells
 from bench.progress import SilentReporter

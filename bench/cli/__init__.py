@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from bench.cli import data, figures, methods, records, report, store, tables, timing, weights
+from bench.cli import data, figures, methods, records, report, store, tables, timing, transfer, weights
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -30,6 +30,8 @@ for command in (
     figures.figures,
     report.report,
     timing.time,
+    transfer.transfer,
+    transfer.export_model,
 ):
     app.command()(command)
 for name, group in (("data", data.app), ("store", store.app), ("weights", weights.app)):

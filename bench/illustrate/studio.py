@@ -11,8 +11,8 @@ from pathlib import Path
 from bench.build import method_class
 from bench.cells import Workplace, data_pack, record_name
 from bench.data.pack import Pack
+from bench.data.people import Framing, Person, read_people
 from bench.errors import SkippedError, UsageError
-from bench.illustrate.people import Framing, Person, read_people
 from bench.illustrate.pictures import Drawn, Model, NotInStore, drawn, model
 from bench.plan import BASELINES
 from bench.presets import preset

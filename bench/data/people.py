@@ -127,6 +127,14 @@ def _person(folder: Path, name: str, points: F32, size: int, framing: Framing) -
         if max(opened.size) > LARGEST_SIDE:
             raise DataError(f"{opened.width}×{opened.height} px is larger than {LARGEST_SIDE}")
         pixels = on_white(np.asarray(opened.convert("RGBA")))
+    return frame_person(name, pixels, points, size, framing)
+
+
+def frame_person(name: str, pixels: NDArray[np.uint8], points: F32, size: int, framing: Framing) -> Person:
+    """A picture uint8 [H, W, 3] on white, scaled and moved until its joints [17, 3] stand as `framing` says.
+
+    Raises DataError for joints that cannot be those of the picture.
+    """
     low, high = _box(points)
     beyond = max(pixels.shape[:2])
     if (low < -beyond).any() or (high > np.array(pixels.shape[1::-1]) + beyond).any():
