@@ -12,7 +12,7 @@ from bench.errors import DataError
 from bench.metrics.bootstrap import paired_difference
 from bench.records import Record
 from bench.tables import claims, table1
-from bench.tables.compare import Gain, gain_of
+from bench.tables.compare import OPEN, YES, Gain, gain_of
 from bench.tables.rows import RowName, pool
 from tests.made_records import CHARACTERS, SCHEDULE, everything, made_up, notes_of, ours, row, text
 
@@ -180,3 +180,6 @@ def test_seeds_that_disagree_are_named_beside_the_verdict() -> None:
     assert row(table, "Ours (1-shot) beats PATN").values["ssim"].spread == pytest.approx(0.1 / math.sqrt(2))  # type: ignore[union-attr]
     assert any("disagree in the sign of Δ SSIM" in note for note in notes_of(table, "Ours (1-shot) beats PATN"))
     assert Gain(0.1, by_seed=(0.1, 0.2)).seeds_disagree is False
+    clear = {"mean": 0.1, "low": 0.05, "high": 0.15}
+    assert Gain(**clear, by_seed=(0.1, 0.2)).verdict == YES
+    assert Gain(**clear, by_seed=(0.3, -0.1)).verdict == OPEN, "an interval over characters does not hold training"

@@ -83,8 +83,8 @@ def claims(records: Sequence[Record]) -> Table:
     """Every claim with its differences: positive where the records support it.
 
     A verdict is "yes" where the 95 % interval of the difference (paired bootstrap over characters; KID: standard
-    errors) lies above zero, "no" where it lies below, "not distinguishable" where it holds zero, and "not run" where
-    a record is missing. Several seeds are pooled. Raises DataError for records that cannot stand side by side.
+    errors) lies above zero, "no" where it lies below, "not distinguishable" where it holds zero or
+    the seeds, each alone, disagree in the sign, and "not run" where a record is missing. Several seeds are pooled. Raises DataError for records that cannot stand side by side.
     """
     rows = pool(records)
     found, footnotes = by_name(rows), Footnotes()
@@ -101,7 +101,7 @@ def claims(records: Sequence[Record]) -> Table:
     caption = (
         f"Differences on {scored_set(facts)}; {seeds_sentence(facts['seeds'])}. Positive supports the claim. In "
         "parentheses the 95 % interval, paired over characters. Yes: it lies above zero; no: below; not "
-        "distinguishable: it holds zero. One interval in twenty misses by chance. "
+        "distinguishable: it holds zero, or seeds disagree in the sign. One interval in twenty misses by chance. "
         f"{features_of(facts)} {origin_of(facts)}"
     )
     title = f"Does it reproduce? Preset {facts['preset']}"

@@ -56,8 +56,11 @@ class Gain:
 
     @property
     def verdict(self) -> str:
-        """What it lets one say of the claim that it is positive."""
-        if self.low is None or self.high is None or self.low <= 0 <= self.high:
+        """What it lets one say of the claim that it is positive.
+
+        The interval knows nothing of the noise of training, so seeds that point in different directions leave it open.
+        """
+        if self.low is None or self.high is None or self.low <= 0 <= self.high or self.seeds_disagree:
             return OPEN
         return YES if self.low > 0 else NO
 
