@@ -25,7 +25,7 @@ app = typer.Typer(
 for command in (
     *(tables.table1, tables.table2, tables.table4, tables.claims, tables.budget),
     *(tables.run, tables.sweep, tables.ablate, tables.plan),
-    *(methods.methods, methods.inspect),
+    *(methods.methods, methods.inspect, methods.check_method),
     *(records.import_predictions, records.verify, records.export),
     figures.figures,
     report.report,

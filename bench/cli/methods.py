@@ -27,6 +27,28 @@ def methods(as_json: JsonOption = False) -> None:
     print("A method of your own: --method package.module:Class (see README, 'Add a method').")
 
 
+def check_method(
+    method: Annotated[str, typer.Argument(help="A name of `bench methods`, or package.module:Class.")],
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = "cpu",
+    image_size: Annotated[int, typer.Option("--image-size", min=32, max=512, help="Pixels.")] = 64,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that a method keeps what the suite relies on; exit code 3 if it does not."""
+    from bench.build import pick_device, use_all_cores
+    from bench.conformance import check_method as findings
+
+    use_all_cores()
+    found = []
+    for finding in findings(method, pick_device(device), image_size):
+        found.append(finding)
+        if not as_json:
+            print(f"{'ok  ' if finding.holds else 'FAIL'} {finding.check}{f': {finding.fault}' * (not finding.holds)}")
+    if as_json:
+        print_json([vars(finding) for finding in found])
+    if not all(finding.holds for finding in found):
+        raise typer.Exit(3)
+
+
 def inspect(
     method: Annotated[str, typer.Argument(help="A name of `bench methods`, or package.module:Class.")],
     preset: PresetOption = "paper",

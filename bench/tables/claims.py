@@ -83,8 +83,9 @@ def claims(records: Sequence[Record]) -> Table:
     """Every claim with its differences: positive where the records support it.
 
     A verdict is "yes" where the 95 % interval of the difference (paired bootstrap over characters; KID: standard
-    errors) lies above zero, "no" where it lies below, "not distinguishable" where it holds zero or
-    the seeds, each alone, disagree in the sign, and "not run" where a record is missing. Several seeds are pooled. Raises DataError for records that cannot stand side by side.
+    errors) lies above zero, "no" where it lies below, "not distinguishable" where it holds zero or the seeds, each
+    alone, disagree in the sign, and "not run" where a record is missing. Several seeds are pooled. Raises DataError
+    for records that cannot stand side by side.
     """
     rows = pool(records)
     found, footnotes = by_name(rows), Footnotes()
