@@ -253,7 +253,9 @@ def human_joints(names: tuple[str, ...], parents: tuple[int, ...]) -> dict[str, 
 
 def _side(name: str) -> tuple[str, str]:
     """("left", "right" or "", the name without it, in lower case and without spaces and underscores)."""
-    before = re.match(r"(left|right|l|r)[_ ]?(?=[A-Z])(.+)|(left|right|Left|Right|l_|r_|L_|R_)(.+)|([LR])(?=[A-Z])(.+)", name)
+    before = re.match(
+        r"(left|right|l|r)[_ ]?(?=[A-Z])(.+)|(left|right|Left|Right|l_|r_|L_|R_)(.+)|([LR])(?=[A-Z])(.+)", name
+    )
     after = re.match(r"(.+?)[_. ]?(Left|Right)$|(.+?)[_. ]([LRlr]|left|right)$", name)
     side, rest = "", name
     if after:

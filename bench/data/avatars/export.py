@@ -115,9 +115,7 @@ def vrm_bytes(model: Model, meta: Meta) -> bytes:
             "VRMC_vrm": {
                 "specVersion": "1.0",
                 "meta": _meta(meta),
-                "humanoid": {
-                    "humanBones": {name: {"node": int(human[name])} for name in VRM_BONES if name in human}
-                },
+                "humanoid": {"humanBones": {name: {"node": int(human[name])} for name in VRM_BONES if name in human}},
             }
         },
     }
@@ -211,6 +209,7 @@ def _material(material: Material) -> dict[str, Any]:
             "outlineWidthMode": "worldCoordinates",
             "outlineWidthFactor": material.outline_width,
             "outlineColorFactor": linear_from_srgb(material.outline_color).tolist(),
+            "outlineLightingMixFactor": 0.0,
         }
     written: dict[str, Any] = {
         "name": material.name,

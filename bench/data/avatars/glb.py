@@ -58,7 +58,7 @@ class Glb:
         if start + length > len(self.binary):
             raise view.fault(f"bytes {start} to {start + length} of {len(self.binary)}: the file is truncated")
         stride = view.get("byteStride")
-        return memoryview(self.binary)[start : start + length], stride and stride.integer(1, 255)
+        return memoryview(self.binary)[start : start + length], None if stride is None else stride.integer(1, 255)
 
     def array(self, index: Field, *types: str, count: int | None = None) -> Array:
         """An accessor's elements [count, width], integers as stored, normalised ones as float32 in [-1, 1].

@@ -5,7 +5,9 @@ Sources: the VRM 0.0 specification and VRMC_vrm 1.0 (humanoid, meta).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from bench.data.avatars.fields import Field
 from bench.data.avatars.glb import Glb
@@ -80,10 +82,16 @@ def human_bones(glb: Glb, version: str, block: Field, tree: Tree) -> dict[str, i
         raise listed.fault("one node for several bones")
     # converted models may hang spine and hips side by side on a common root: only limbs must be chains
     for limb in LIMBS:
-        for above, below in zip(limb, limb[1:], strict=False):
+        for above, below in pairwise(limb):
             if human[above] not in tree.ancestors(human[below]):
                 raise DataError(f"bone {below} does not hang on {above}; assign the bones again and export")
     return human
+
+
+def _creative_commons(url: str) -> str:
+    """The licence that a Creative Commons address names: "CC BY 4.0"; empty for another address."""
+    found = re.match(r"https?://creativecommons\.org/(?:licenses/([a-z-]+)|publicdomain/(zero))/(\d\.\d)", url)
+    return "" if found is None else f"CC {found[1].upper()} {found[3]}" if found[1] else f"CC0 {found[3]}"
 
 
 def read_meta(version: str, block: Field) -> Meta:
@@ -100,13 +108,14 @@ def read_meta(version: str, block: Field) -> Meta:
     if version == "1.0":
         authors = ", ".join(author.text() for author in meta.items("authors", 100)) or NOT_STATED
         url, other = text("licenseUrl"), text("otherLicenseUrl")
-        licence = "VRM Public License 1.0" if url.startswith("https://vrm.dev/licenses/1.0") else url or NOT_STATED
-        named = ("name", "licenseUrl", "otherLicenseUrl")
+        vrm = "VRM Public License 1.0" if url.startswith("https://vrm.dev/licenses/1.0") else url
+        licence = "; ".join(part for part in (vrm, _creative_commons(other)) if part) or NOT_STATED
+        named = {"name", "licenseUrl", "otherLicenseUrl"}
         title, licence_url = text("name"), other or url
     else:
         authors = text("author") or NOT_STATED
         licence = LICENCES.get(text("licenseName"), text("licenseName") or NOT_STATED)
-        named = ("title", "author", "licenseName", "otherLicenseUrl")
+        named = {"title", "author", "licenseName", "otherLicenseUrl"}
         title, licence_url = text("title"), text("otherLicenseUrl", "otherPermissionUrl")
     permissions = {name: value for name, value in said.items() if name not in named and value != ""}
     return Meta(version, title, authors, licence, licence_url, permissions)

@@ -6,15 +6,16 @@ KHR_materials_unlit. Colours of glTF and of VRM 1.0 are linear, those of VRM 0.x
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from bench.data.avatars.fields import Field
 from bench.data.avatars.glb import Glb
 from bench.data.avatars.textures import Textures
-from bench.data.render.model import BLEND, CUTOUT, F64, OPAQUE, Material
+from bench.data.render.model import BLEND, CUTOUT, F32, F64, OPAQUE, Material
 from bench.errors import DataError
 
 MAX_MATERIALS = 512
@@ -33,6 +34,7 @@ class Surface:
     material: Material
     turn: F64  # [2, 2]
     shift: F64  # [2]
+    outline_mix: float = 0.0  # of the surface's own colour that its outline's is multiplied by
 
 
 def srgb_from_linear(linear: ArrayLike) -> F64:
@@ -61,7 +63,12 @@ def read_surfaces(glb: Glb, textures: Textures, vrm0: Field | None) -> list[Surf
         if index < len(described):
             surface = _vrm0(surface, described[index], textures)
         elif mtoon is not None:
-            surface = replace(surface, material=_mtoon(surface.material, entry, mtoon, textures))
+            mix = mtoon.get("outlineLightingMixFactor")
+            surface = replace(
+                surface,
+                material=_mtoon(surface.material, entry, mtoon, textures),
+                outline_mix=_limited(mix.number(), 0, 1) if mix else 1.0,
+            )
         surfaces.append(surface)
     if not textures.pictures:
         raise DataError("no material has a texture; export the avatar with its textures embedded")
@@ -143,7 +150,7 @@ def _vrm0(plain: Surface, described: Field, textures: Textures) -> Surface:
     def color(key: str, default: float) -> F64:
         found = described.find("vectorProperties", key)
         values = found.numbers(3, 4) if found else [default] * 3
-        return np.clip(np.array([*values, 1.0][:4]), 0.0, 1.0)
+        return np.asarray(np.clip([*values, 1.0][:4], 0.0, 1.0))
 
     def texture(key: str) -> int:
         found = described.find("textureProperties", key)
@@ -173,7 +180,26 @@ def _vrm0(plain: Surface, described: Field, textures: Textures) -> Surface:
     place = described.find("vectorProperties", "_MainTex")
     left, bottom, wide, high = place.numbers(4, largest=1e3) if place else [0.0, 0.0, 1.0, 1.0]
     # Unity's v runs up: 1 - ((1 - v) high + bottom)
-    return Surface(material, np.diag([wide, high]), np.array([left, 1 - high - bottom]))
+    mix = _limited(number("_OutlineLightingMix", 1.0), 0, 1) if number("_OutlineColorMode", 0) == 1 else 0.0
+    return Surface(material, np.diag([wide, high]), np.array([left, 1 - high - bottom]), mix)
+
+
+def with_mixed_outline(surface: Surface, uv: F32, pictures: Sequence[NDArray[np.uint8]]) -> Material:
+    """The material with its outline's colour mixed with the mean of its texture at coordinates uv [n, 2].
+
+    MToon mixes at every pixel; the renderer draws a material's outlines in one colour.
+    """
+    material = surface.material
+    if surface.outline_mix == 0 or material.outline_width == 0 or not len(uv):
+        return material
+    own = np.array(material.color[:3])
+    if material.texture >= 0:
+        picture = pictures[material.texture]
+        height, width = picture.shape[:2]
+        column, row = (np.floor((uv % 1.0) * (width, height)).astype(int) % (width, height)).T
+        own = own * picture[row, column, :3].mean(0) / 255
+    mixed = np.array(material.outline_color) * (1 - surface.outline_mix + surface.outline_mix * own)
+    return replace(material, outline_color=_rgb(mixed))
 
 
 def shading_of_vrm0(toony: float, shift: float) -> tuple[float, float]:

@@ -219,19 +219,19 @@ def _joined(parts: list[_Part], palette: _Palette) -> Mesh:
         place = np.zeros(len(part.vertices[0]), np.int64)
         place[used] = np.arange(len(used)) + offset
         positions, normals, uv, joints, weights = part.vertices
-        normals = _normals(positions, faces) if normals is None else normals
-        for column, array in zip(columns, (positions, normals, uv, joints, weights), strict=True):
+        arrays: list[Array] = [positions, _normals(positions, faces) if normals is None else normals]
+        for column, array in zip(columns, [*arrays, uv, joints, weights], strict=True):
             column.append(array[used])
         runs += [(o, place[f], m) for o, f, m in zip(part.order, part.faces, part.materials, strict=True)]
         offset += len(used)
     runs.sort(key=lambda run: run[0])
-    positions, normals, uv, joints, weights = (np.concatenate(column) for column in columns)
+    joined = [np.concatenate(column) for column in columns]
     return Mesh(
-        positions=positions,
-        normals=normals,
-        uv=uv,
-        joints=joints.astype(np.int32),
-        weights=weights.astype(np.float32),
+        positions=joined[0],
+        normals=joined[1],
+        uv=joined[2],
+        joints=joined[3].astype(np.int32),
+        weights=joined[4].astype(np.float32),
         faces=np.concatenate([faces for _, faces, _ in runs]).astype(np.int32),
         face_material=np.concatenate([np.full(len(faces), material, np.int32) for _, faces, material in runs]),
         palette=np.array(palette.bones, np.int32),
@@ -244,4 +244,5 @@ def _normals(positions: F32, faces: I64) -> F32:
     a, b, c = (positions[faces[:, corner]].astype(np.float64) for corner in range(3))
     of_face = np.repeat(np.cross(b - a, c - a), 3, axis=0)
     total = np.stack([np.bincount(faces.ravel(), of_face[:, axis], len(positions)) for axis in range(3)], 1)
-    return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)).astype(np.float32)
+    length = np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)
+    return np.asarray(total / length, np.float32)

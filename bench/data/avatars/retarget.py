@@ -10,6 +10,8 @@ is walked is not: a character stays where it is, so that one fixed camera can be
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.ndimage import minimum_filter1d
 
@@ -120,7 +122,7 @@ def leg_length(model: Model) -> float:
 
 def _leg_length(at: dict[str, F64]) -> float:
     """Mean length of thigh and shin over frames and sides; `at` holds places [T, 3] by bone."""
-    steps = [at[b] - at[a] for limb in LIMBS if "Leg" in limb[0] for a, b in zip(limb, limb[1:], strict=False)]
+    steps = [at[b] - at[a] for limb in LIMBS if "Leg" in limb[0] for a, b in pairwise(limb)]
     length = float(sum(np.linalg.norm(step, axis=1).mean() for step in steps)) / 2
     if not length > 1e-6:
         raise DataError("legs without length; export the clip with its skeleton")

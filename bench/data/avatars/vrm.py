@@ -12,7 +12,7 @@ from bench.data.avatars.face import face_anchors
 from bench.data.avatars.fields import Field
 from bench.data.avatars.glb import MAX_OBJECTS, Glb, parse_glb, read_glb
 from bench.data.avatars.humanoid import LIMBS, Meta, human_bones, read_meta, vrm_block
-from bench.data.avatars.materials import read_surfaces
+from bench.data.avatars.materials import read_surfaces, with_mixed_outline
 from bench.data.avatars.mesh import Mesh, read_mesh
 from bench.data.avatars.nodes import Tree, read_tree
 from bench.data.avatars.textures import Textures
@@ -58,6 +58,10 @@ def avatar_of(glb: Glb) -> Avatar:
     rest = _rest_vertices(mesh, world, inverse_bind)
     _check_shape(rest, world, human, facing)
 
+    materials = tuple(
+        with_mixed_outline(surface, mesh.uv[mesh.faces[mesh.face_material == index].ravel()], textures.pictures)
+        for index, surface in enumerate(surfaces)
+    )
     own = glb.document.find("asset", "extras", OWN_EXTRAS)
     if own is None:
         anchors = face_anchors(mesh, tree, human, world, rest, facing)
@@ -74,7 +78,7 @@ def avatar_of(glb: Glb) -> Avatar:
         weights=mesh.weights,
         faces=mesh.faces,
         face_material=mesh.face_material,
-        materials=tuple(surface.material for surface in surfaces),
+        materials=materials,
         textures=tuple(textures.pictures),
         skeleton=_skeleton(tree, human),
         palette=mesh.palette,
