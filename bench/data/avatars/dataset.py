@@ -195,7 +195,7 @@ def _character(
             pass  # damaged since it was written: made again
         path.unlink()
     try:
-        read = read_vrm(avatar.path)
+        read = read_vrm(avatar.path, shots.largest_texture)
         tags = {"file": avatar.file, "sha256": avatar.sha256, **meta_tags(read.meta), "made_of": made_of}
         character = render_avatar(avatar.name, read.model, shots, motions, avatar.sha256, tags)
     except DataError as error:

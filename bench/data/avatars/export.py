@@ -7,8 +7,6 @@ colours as the linear values that turn back into the same gamma ones.
 from __future__ import annotations
 
 import io
-import json
-import struct
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bench.data.avatars.glb import BINARY_CHUNK, JSON_CHUNK, MAGIC, Array
+from bench.data.avatars.glb import Array, glb_bytes
 from bench.data.avatars.humanoid import Meta
 from bench.data.avatars.materials import linear_from_srgb
 from bench.data.avatars.vrm import OWN_EXTRAS
@@ -119,18 +117,7 @@ def vrm_bytes(model: Model, meta: Meta) -> bytes:
             }
         },
     }
-    return _container(document, bytes(out.binary))
-
-
-def _container(document: dict[str, Any], binary: bytes) -> bytes:
-    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 4)
-    binary += b"\0" * (-len(binary) % 4)
-    length = 12 + 8 + len(text) + 8 + len(binary)
-    header = struct.pack("<III", MAGIC, 2, length)
-    return b"".join(
-        [header, struct.pack("<II", len(text), JSON_CHUNK), text, struct.pack("<II", len(binary), BINARY_CHUNK), binary]
-    )
+    return glb_bytes(document, bytes(out.binary))
 
 
 def _png(texture: Array) -> bytes:

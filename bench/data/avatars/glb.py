@@ -6,6 +6,7 @@ DataError before anything is allocated for it.
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from pathlib import Path
@@ -108,7 +109,7 @@ class Glb:
         if step < row or start + step * (count - 1) + row > len(data):
             raise view.fault(f"a reference to {len(data)} bytes, too few for {count} elements of {row} bytes")
         rows: Array = np.ndarray((count, row), np.uint8, data, start, (step, 1))
-        return np.ascontiguousarray(rows).view(kind).reshape(count, width)
+        return np.array(rows).view(kind).reshape(count, width)  # a copy: sparse accessors write into it
 
     def _with_exceptions(self, elements: Array, sparse: Field) -> Array:
         """Sparse accessors: some rows of an array replaced."""
@@ -176,6 +177,18 @@ def parse_glb(content: bytes) -> Glb:
         if name.startswith(("KHR_draco", "EXT_meshopt", "KHR_texture_basisu")):
             raise DataError(f"needs the extension {one_line(name)}, which is not read; export it uncompressed")
     return Glb(document, chunks.get(BINARY_CHUNK, b""))
+
+
+def glb_bytes(document: dict[str, Any], binary: bytes) -> bytes:
+    """A GLB file of a document and its binary part."""
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 4)
+    binary += b"\0" * (-len(binary) % 4)
+    length = 12 + 8 + len(text) + 8 + len(binary)
+    header = struct.pack("<III", MAGIC, 2, length)
+    return b"".join(
+        [header, struct.pack("<II", len(text), JSON_CHUNK), text, struct.pack("<II", len(binary), BINARY_CHUNK), binary]
+    )
 
 
 def matrix_of(quaternion: Array) -> Array:

@@ -45,6 +45,11 @@ class Shots:
             raise UsageError(f"frames is {self.frames}; it must be even and 6 to {MOST_FRAMES} (4 views + two clips)")
 
     @property
+    def largest_texture(self) -> int:
+        """Pixels a side of textures: mip maps of larger ones cost more time than the frames that show them."""
+        return min(max(4 * self.image_size, 512), 1024)
+
+    @property
     def clip_frames(self) -> int:
         return (self.frames - len(VIEWS)) // len(CLIPS)
 

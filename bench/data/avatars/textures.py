@@ -12,15 +12,15 @@ from bench.data.avatars.fields import Field, one_line
 from bench.data.avatars.glb import Glb
 from bench.data.layout import LARGEST_SIDE, UNREADABLE
 
-LARGEST_TEXTURE = 1024  # pixels a side; larger ones are averaged down, a frame has 1024 samples at most
+LARGEST_TEXTURE = 1024  # pixels a side; larger ones are averaged down
 MAX_IMAGES = 256
 
 
 class Textures:
     """Decodes each image once, in the order in which materials ask for them."""
 
-    def __init__(self, glb: Glb) -> None:
-        self._glb = glb
+    def __init__(self, glb: Glb, largest: int = LARGEST_TEXTURE) -> None:
+        self._glb, self._largest = glb, largest
         self._index_of: dict[int, int] = {}
         self.pictures: list[NDArray[np.uint8]] = []
 
@@ -52,7 +52,7 @@ class Textures:
                 colors = picture.convert("RGBA")
         except UNREADABLE as error:
             raise image.fault(f"a picture that cannot be decoded ({one_line(str(error))})") from error
-        if max(colors.size) > LARGEST_TEXTURE:
-            width, height = (min(side, LARGEST_TEXTURE) for side in colors.size)
+        if max(colors.size) > self._largest:
+            width, height = (min(side, self._largest) for side in colors.size)
             colors = colors.resize((width, height), Image.Resampling.BOX)
         return np.ascontiguousarray(colors)

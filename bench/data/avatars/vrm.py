@@ -15,7 +15,7 @@ from bench.data.avatars.humanoid import LIMBS, Meta, human_bones, read_meta, vrm
 from bench.data.avatars.materials import read_surfaces, with_mixed_outline
 from bench.data.avatars.mesh import Mesh, read_mesh
 from bench.data.avatars.nodes import Tree, read_tree
-from bench.data.avatars.textures import Textures
+from bench.data.avatars.textures import LARGEST_TEXTURE, Textures
 from bench.data.render.model import F64, Model, Skeleton
 from bench.errors import DataError
 
@@ -33,9 +33,9 @@ class Avatar:
     meta: Meta
 
 
-def read_vrm(path: Path) -> Avatar:
+def read_vrm(path: Path, largest_texture: int = LARGEST_TEXTURE) -> Avatar:
     """Read an avatar; raises DataError, without the file's name, when it cannot be used."""
-    return avatar_of(read_glb(path))
+    return avatar_of(read_glb(path), largest_texture)
 
 
 def parse_vrm(content: bytes) -> Avatar:
@@ -43,13 +43,13 @@ def parse_vrm(content: bytes) -> Avatar:
     return avatar_of(parse_glb(content))
 
 
-def avatar_of(glb: Glb) -> Avatar:
-    """The avatar in an open file: faces +Z in VRM 1.0, −Z in 0.x; raises DataError."""
+def avatar_of(glb: Glb, largest_texture: int = LARGEST_TEXTURE) -> Avatar:
+    """The avatar in an open file: faces +Z in VRM 1.0, −Z in 0.x; textures in pixels a side. Raises DataError."""
     version, block = vrm_block(glb)
     tree = read_tree(glb)
     human = human_bones(glb, version, block, tree)
     meta = read_meta(version, block)
-    textures = Textures(glb)
+    textures = Textures(glb, largest_texture)
     surfaces = read_surfaces(glb, textures, block if version == "0.x" else None)
     mesh = read_mesh(glb, tree, surfaces, _first_person_only(version, block))
     facing = 1.0 if version == "1.0" else -1.0
