@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.cli import main
 from bench.data.avatars import dataset as module
 from bench.data.avatars.dataset import AvatarFile, Rendered, find_avatars, render_folder, split_of
 from bench.data.avatars.render import MotionFile, Shots, casting
+from bench.data.avatars.vrm import read_vrm
 from bench.data.check import check
 from bench.data.layout import CLIPS, SPLITS, VIEWS, open_dataset
 from bench.data.pack import open_pack
 from bench.data.support import test_pairs as pairs_of
 from bench.errors import DataError, UsageError
 from tests.made_vrm import vrm, vrma
-from tests.test_cli import bench
 
 SHOTS = Shots(image_size=24, frames=8)
 COLORS = {"red": (220, 40, 40), "green": (30, 160, 60), "blue": (40, 60, 220), "black": (20, 20, 20)}
@@ -215,20 +217,37 @@ def test_a_split_that_means_nothing_is_refused_before_anything_is_read(tmp_path:
         render_folder(tmp_path, None, tmp_path / "data", SHOTS, split)
 
 
-def test_the_commands_end_in_the_documented_exit_codes(avatars: Path, tmp_path: Path) -> None:
+def test_the_commands_end_in_the_documented_exit_codes(
+    avatars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def bench(*arguments: str) -> tuple[int, str, str]:
+        # in this process: another one would spend its time importing torch
+        monkeypatch.setattr(sys, "argv", ["bench", "data", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    monkeypatch.chdir(tmp_path)
     (avatars / "text.vrm").write_text("a text")
     options = ("--out", "data", "--size", "16", "--frames", "6", "--workers", "1", "--split", "test")
-    done = bench("data", "render", "--avatars", "avatars", *options, "--json", "--quiet", cwd=tmp_path)
-    assert done.returncode == 4, done.stderr
-    said = json.loads(done.stdout)
+    code, out, err = bench("render", "--avatars", "avatars", *options, "--json", "--quiet")
+    said = json.loads(out)
+    assert code == 4, err
     assert said["frames"] == 24
     assert list(said["skipped"]) == ["text.vrm"]
     assert {c["licence"] for c in said["characters"]} == {"CC0", "VRM Public License 1.0"}
-    assert bench("data", "check", "data", cwd=tmp_path).returncode == 0
-    assert bench("data", "render", "--avatars", "nowhere", *options, cwd=tmp_path).returncode == 2
+    code, out, _ = bench("render", "--avatars", "avatars", *options)
+    assert code == 4
+    assert "red: Boxes, by A test; licence: CC0" in out
+    assert "skipped    text.vrm: not binary glTF" in out
+    assert bench("check", "data")[0] == 0
+    assert bench("render", "--avatars", "nowhere", *options)[0] == 2
     (tmp_path / "empty").mkdir()
-    empty = bench("data", "render", "--avatars", "empty", "--out", "none", cwd=tmp_path)
-    assert empty.returncode == 3
-    assert "no avatar" in empty.stderr
+    code, _, err = bench("render", "--avatars", "empty", "--out", "none")
+    assert code == 3
+    assert "no avatar" in err
     assert not (tmp_path / "none").exists()
-    assert bench("data", "export-vrm", "--seed", "1", "--out", "one.zip", cwd=tmp_path).returncode == 2
+    assert bench("export-vrm", "--seed", "1", "--out", "one.zip")[0] == 2
+    assert bench("export-vrm", "--seed", "1", "--out", "one.vrm", "--json")[0] == 0
+    assert read_vrm(tmp_path / "one.vrm").meta.licence_url.startswith("https://creativecommons.org/publicdomain/zero")
