@@ -1,0 +1,339 @@
+"""A folder of avatars as a data set and its pack in one folder, made as far as it is missing.
+
+Beside the files of `data.layout` and `data.pack` the folder holds `render.json`, written first: the options it
+is made with. A character's file is taken for good only if it says that it was made of the same avatar, the same
+motions, the same options and the same code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from bench.data.avatars.render import MOTIONS, MotionFile, Shots, meta_tags, performance, render_avatar
+from bench.data.avatars.vrm import read_vrm
+from bench.data.layout import (
+    SPLITS,
+    UNREADABLE,
+    CharacterEntry,
+    entry_of,
+    finish_dataset,
+    open_character,
+    open_dataset,
+    read_frames,
+    write_character,
+)
+from bench.data.pack import Pack, build_pack, open_pack
+from bench.data.recipe import generator_version
+from bench.errors import DataError, UsageError
+from bench.files import digest_of, read_json, write_json
+from bench.seeds import derive
+from bench.source import source_hash
+
+DEFAULT_SPLIT = "80,10,10"
+PACK_FILES = ("pixels.npy", "keypoints.npy", "index.npy", "pack.json")  # the last completes it
+
+OnProgress = Callable[[int, int], None]
+
+
+@cache
+def avatar_version() -> str:
+    """A hash of the code that draws avatars: this package and the renderer."""
+    modules = sorted(file.stem for file in Path(__file__).parent.glob("*.py") if file.stem != "__init__")
+    return digest_of(
+        {"avatars": source_hash(f"bench.data.avatars.{m}" for m in modules), "render": generator_version()}
+    )
+
+
+@dataclass(frozen=True)
+class AvatarFile:
+    """An avatar on the disk."""
+
+    path: Path
+    file: str  # relative to the folder of avatars
+    sha256: str
+    name: str  # of the character it becomes
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What came of a folder of avatars."""
+
+    pack: Pack
+    skipped: Mapping[str, str]  # file -> why it cannot be used
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
+    """Files below `folder` of these suffixes, in order; raises UsageError when there is no such folder."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder")
+    wanted = set(suffixes)
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in wanted and p.is_file())
+
+
+def find_avatars(folder: Path, skipped: dict[str, str]) -> list[AvatarFile]:
+    """The avatars below a folder. A second file of the same content is skipped: it may land in another split."""
+    seen: dict[str, str] = {}
+    found: list[tuple[Path, str, str]] = []
+    for path in _files(folder, [".vrm"]):
+        file = path.relative_to(folder).as_posix()
+        try:
+            sha256 = _sha256(path)
+        except OSError as error:
+            skipped[file] = f"cannot be read ({error.strerror})"
+            continue
+        if sha256 in seen:
+            skipped[file] = f"the same file as {seen[sha256]}"
+            continue
+        seen[sha256] = file
+        found.append((path, file, sha256))
+    plain = {file: re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-") or "avatar" for path, file, _ in found}
+    often = Counter(name.lower() for name in plain.values())  # case makes no other file everywhere
+    return [
+        AvatarFile(path, file, sha, plain[file] if often[plain[file].lower()] == 1 else f"{plain[file]}-{sha[:8]}")
+        for path, file, sha in found
+    ]
+
+
+def find_motions(folder: Path | None, skipped: dict[str, str]) -> list[MotionFile]:
+    """The usable clips below a folder; raises DataError when it is given and has none."""
+    if folder is None:
+        return []
+    usable, hashes = [], set()
+    for path in _files(folder, MOTIONS):
+        file = path.relative_to(folder).as_posix()
+        try:
+            motion = MotionFile(path, file, _sha256(path))
+            performance(motion.path, motion.sha256)
+        except DataError as error:
+            skipped[file] = str(error)
+        except OSError as error:
+            skipped[file] = f"cannot be read ({error.strerror})"
+        else:
+            if motion.sha256 in hashes:
+                skipped[file] = "the same file as another clip"
+            else:
+                usable.append(motion)
+                hashes.add(motion.sha256)
+    if not usable:
+        raise DataError(_nothing(f"{folder}: no motion that can be used (.bvh, .vrma)", skipped))
+    return usable
+
+
+def _nothing(what: str, skipped: Mapping[str, str]) -> str:
+    return "\n".join([what, *(f"  {file}: {reason}" for file, reason in skipped.items())])
+
+
+def split_of(avatars: Sequence[AvatarFile], how: str, seed: int) -> dict[str, list[str]]:
+    """Character names by split: all in one ("test"), or shares of train, validation and test ("80,10,10").
+
+    Who goes where depends on each file's content and the seed alone. With shares, no split that has a share
+    stays empty as long as there are characters: test is served first, then train.
+    """
+    names = [avatar.name for avatar in sorted(avatars, key=lambda a: derive("split", seed, a.sha256))]
+    if how in SPLITS:
+        return {part: sorted(names) if part == how else [] for part in SPLITS}
+    shares = _shares(how)
+    total = sum(shares.values())
+    counts = {part: int(len(names) * share / total) for part, share in shares.items()}
+    served = [part for part in ("test", "train", "validation") if shares[part]]
+    for part in served:
+        counts[part] = max(counts[part], 1)
+    while sum(counts.values()) > len(names):  # taken from the fullest; of equal ones, from the last served
+        counts[max(reversed(served), key=lambda part: counts[part])] -= 1
+    while sum(counts.values()) < len(names):
+        counts[max(served, key=lambda part: len(names) * shares[part] / total - counts[part])] += 1
+    split, at = {}, 0
+    for part in SPLITS:
+        split[part] = sorted(names[at : at + counts[part]])
+        at += counts[part]
+    return split
+
+
+def _shares(how: str) -> dict[str, int]:
+    parts = how.split(",")
+    if len(parts) != len(SPLITS) or not all(part.strip().isdecimal() for part in parts) or not any(map(int, parts)):
+        raise UsageError(f"--split {how}: write one of {', '.join(SPLITS)}, or three shares of these as in 80,10,10")
+    return {part: int(share) for part, share in zip(SPLITS, parts, strict=True)}
+
+
+def _one_thread() -> None:
+    """In a worker, before numba is imported: the processes already fill the cores."""
+    os.environ["NUMBA_NUM_THREADS"] = "1"
+
+
+def _character(
+    folder: Path, avatar: AvatarFile, motions: Sequence[MotionFile], shots: Shots
+) -> tuple[AvatarFile, CharacterEntry | str]:
+    """One character's manifest line, rendered unless it is there, or why it cannot be."""
+    path = folder / "characters" / f"{avatar.name}.zip"
+    made_of = digest_of(
+        {"avatar": avatar.sha256, "motions": [m.sha256 for m in motions], "code": avatar_version(), **asdict(shots)}
+    )
+    if path.exists():
+        try:
+            if read_frames(open_character(path))[0]["tags"]["made_of"] == made_of:
+                return avatar, entry_of(path)
+        except (DataError, *UNREADABLE):
+            pass  # damaged since it was written: made again
+        path.unlink()
+    try:
+        read = read_vrm(avatar.path, shots.largest_texture)
+        tags = {"file": avatar.file, "sha256": avatar.sha256, **meta_tags(read.meta), "made_of": made_of}
+        character = render_avatar(avatar.name, read.model, shots, motions, avatar.sha256, tags)
+    except DataError as error:
+        return avatar, str(error)
+    return avatar, write_character(path, character)
+
+
+def _all_characters(
+    folder: Path, avatars: Sequence[AvatarFile], motions: Sequence[MotionFile], shots: Shots, workers: int
+) -> Iterator[tuple[AvatarFile, CharacterEntry | str]]:
+    if workers == 1:
+        for avatar in avatars:
+            yield _character(folder, avatar, motions, shots)
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
+        waiting = [pool.submit(_character, folder, avatar, motions, shots) for avatar in avatars]
+        try:
+            for future in as_completed(waiting):
+                yield future.result()
+        finally:  # on an error or an interrupt, finish what runs and start nothing more
+            for future in waiting:
+                future.cancel()
+
+
+def render_folder(
+    avatars: Path,
+    motions: Path | None,
+    out: Path,
+    shots: Shots,
+    split: str = DEFAULT_SPLIT,
+    workers: int | None = None,
+    on_progress: OnProgress = lambda done, total: None,
+) -> Rendered:
+    """Render all avatars below a folder into the data set and pack `out`.
+
+    Files that cannot be used are skipped and named in the result. Raises DataError when none can be used,
+    UsageError when `out` holds something else. A killed call leaves nothing that is taken for good; the next
+    one goes on where it stopped, also after avatars were added, mended or removed.
+    """
+    if split not in SPLITS:
+        _shares(split)
+    skipped: dict[str, str] = {}
+    usable_motions = find_motions(motions, skipped)
+    found = find_avatars(avatars, skipped)
+    if not found:
+        raise DataError(_nothing(f"{avatars}: no avatar that can be used (.vrm)", skipped))
+    options = {**asdict(shots), "split": split, "motions": {m.name: m.sha256 for m in usable_motions}}
+    recipe = {
+        "kind": "avatars",
+        **options,
+        "code": avatar_version(),
+        "avatars": {avatar.file: avatar.sha256 for avatar in found},
+    }
+    _claim(out, options)
+    with FileLock(out / "lock"):
+        done = _finished(out, recipe)
+        if done is not None:
+            return done
+        for file in ("pack.json", "manifest.json"):  # in this order: nothing half-made is taken for whole
+            (out / file).unlink(missing_ok=True)
+        return _render_missing(out, found, usable_motions, shots, split, recipe, skipped, workers, on_progress)
+
+
+def _claim(out: Path, options: Mapping[str, Any]) -> None:
+    """Make `out` a folder for data of these options; raises UsageError when it holds something else."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out}: not a folder")
+    if (out / "render.json").exists():
+        try:
+            held = read_json(out / "render.json")
+        except ValueError:
+            held = {}
+        different = [key for key in options if not isinstance(held, dict) or held.get(key) != options[key]]
+        if different:
+            raise UsageError(
+                f"--out {out}: holds avatars rendered with another {', '.join(different)}; name another folder, "
+                "or delete this one"
+            )
+        return
+    if out.exists() and any(out.iterdir()):
+        raise UsageError(f"--out {out}: holds other files; name a new or an empty folder")
+    write_json(out / "render.json", dict(options))
+
+
+def _finished(out: Path, recipe: Mapping[str, Any]) -> Rendered | None:
+    """What `out` holds if it is complete and just this."""
+    try:
+        manifest = read_json(out / "manifest.json")["recipe"]
+        skipped = manifest.pop("skipped")
+        if manifest != recipe:
+            return None
+        return Rendered(open_pack(out), skipped)
+    except (DataError, OSError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _render_missing(
+    out: Path,
+    found: Sequence[AvatarFile],
+    motions: Sequence[MotionFile],
+    shots: Shots,
+    split: str,
+    recipe: Mapping[str, Any],
+    skipped: dict[str, str],
+    workers: int | None,
+    on_progress: OnProgress,
+) -> Rendered:
+    """Render what is missing, then finish the data set and its pack. The caller holds the lock."""
+    wanted = {f"{avatar.name}.zip" for avatar in found}
+    for leftover in out.glob("characters/*"):  # of a killed call, and of avatars that are gone
+        if leftover.name not in wanted:
+            leftover.unlink()
+    made: dict[str, CharacterEntry] = {}
+    on_progress(0, len(found))
+    processes = min(workers or os.cpu_count() or 1, len(found))
+    for number, (avatar, result) in enumerate(_all_characters(out, found, motions, shots, processes), start=1):
+        if isinstance(result, str):
+            skipped[avatar.file] = result
+        else:
+            made[avatar.name] = result
+        on_progress(number, len(found))
+    skipped = dict(sorted(skipped.items()))
+    if not made:
+        raise DataError(_nothing("no avatar can be used", skipped))
+    parts = split_of([avatar for avatar in found if avatar.name in made], split, shots.seed)
+    entries = {name: made[name] for name in sorted(made)}
+    finish_dataset(out, shots.image_size, parts, entries, {**recipe, "skipped": skipped})
+    return Rendered(_packed(out), skipped)
+
+
+def _packed(out: Path) -> Pack:
+    """The pack of the complete data set in `out`, in the same folder."""
+    apart = out / "packed"
+    for leftover in (apart, apart.with_name("packed.building")):
+        shutil.rmtree(leftover, ignore_errors=True)
+    build_pack(open_dataset(out), apart)  # its arrays are closed again before they are moved
+    for file in PACK_FILES:
+        (apart / file).replace(out / file)
+    apart.rmdir()
+    apart.with_name("packed.lock").unlink(missing_ok=True)
+    return open_pack(out)
