@@ -6,10 +6,16 @@ quarter of the input, and four heads of CenterNet's kind (Zhou et al. 2019, "Obj
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad, relu, relu6
 
+from bench.pose.crop import around_foreground, cut_out
+from bench.pose.detector import U8, Detection
+
+MARGIN = 1.1  # side of the crop over that of the foreground; the network is trained on people that fill its input
+BATCH = 8
 SIDE = 256  # pixels of the input
 GRID = SIDE // 4
 JOINTS = 17
@@ -77,7 +83,8 @@ class MoveNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, STEM, 3, 2)
-        blocks, width = [], STEM
+        blocks: list[Block] = []
+        width = STEM
         for outputs, count, stride in STAGES:
             for index in range(count):
                 blocks.append(Block(width, outputs, stride if index == 0 else 1, 6 if blocks else 1))
@@ -130,3 +137,35 @@ def decode(center: Tensor, heat: Tensor, regress: Tensor, offset: Tensor) -> Ten
     score = heat.flatten(2).gather(2, peak[..., None])[..., 0]
     moves = offset.view(count, JOINTS, 2, -1).gather(3, peak[..., None, None].expand(-1, -1, 2, 1))[..., 0]
     return torch.stack([peak % grid + moves[..., 1], peak // grid + moves[..., 0], score], -1)
+
+
+class MoveNetDetector:
+    """MoveNet on a square around the foreground of each picture."""
+
+    def __init__(self, network: MoveNet, name: str) -> None:
+        self._network = network.eval()
+        self.name = name
+
+    @torch.no_grad()
+    def detect(self, images: U8) -> Detection:
+        """Joints of pictures on white, uint8 [N, H, W, 3]."""
+        squares = [around_foreground(image, MARGIN) for image in images]
+        found = [torch.zeros(0, JOINTS, 3)]
+        for start in range(0, len(images), BATCH):
+            part = zip(images[start : start + BATCH], squares[start : start + BATCH], strict=True)
+            crops = np.stack([cut_out(image, square, SIDE) for image, square in part])
+            found.append(self._network(torch.from_numpy(crops).permute(0, 3, 1, 2).float()))
+        joints = torch.cat(found).numpy()
+        scale = np.asarray([square.side / SIDE for square in squares], np.float32)[:, None, None]
+        corner = np.asarray([(square.left, square.top) for square in squares], np.float32).reshape(-1, 1, 2)
+        return Detection(joints[..., :2] * scale + corner, joints[..., 2])
+
+
+def load() -> MoveNetDetector:
+    """The detector with its weights; raises WeightsMissing where they cannot be had."""
+    from bench import weights
+
+    loaded = weights.load("movenet-thunder")
+    network = MoveNet()
+    network.load_state_dict(loaded.state_dict)
+    return MoveNetDetector(network, f"MoveNet Thunder v4 ({loaded.sha256[:8]}), crop × {MARGIN}")
