@@ -123,3 +123,18 @@ def import_pictures(
         print(made.folder)
     if made.skipped:
         raise typer.Exit(4)
+
+
+@app.command("stats")
+def stats(folder: Annotated[Path, typer.Argument(help="A data set folder.")], as_json: JsonOption = False) -> None:
+    """Characters, frames, views, size of the foreground, joints that show, tags."""
+    from bench.data.stats import as_text
+    from bench.data.stats import stats as stats_of
+
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder")
+    found = stats_of(folder)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        print(as_text(found))

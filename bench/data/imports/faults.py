@@ -28,11 +28,15 @@ class Faults:
     lines: list[str] = field(default_factory=list)
     pictures: set[str] = field(default_factory=set)  # keys of pictures with a fault
     fatal: int = 0
+    _told: set[str] = field(default_factory=set)
 
     def add(self, text: str, picture: str | None = None) -> None:
         """A fault and its fix, on one line."""
         line = printable(text if picture is None else f"{picture}: {text}")
-        self.lines.append(line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…")
+        line = line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
+        if line not in self._told:
+            self._told.add(line)
+            self.lines.append(line)
         if picture is None:
             self.fatal += 1
         else:

@@ -173,11 +173,11 @@ def _coco(content: dict[str, Any], file: str, faults: Faults) -> Iterator[tuple[
             yield name, replace(_roles(image), size=(int(str(sides[0])), int(str(sides[1]))) if known else None)
         except ValueError as error:
             yield name, str(error)
-    for person in _rows(content["annotations"], f"{file}: annotations", faults):
+    for index, person in enumerate(_rows(content["annotations"], f"{file}: annotations", faults)):
         number = person.get("image_id")
         owner = names.get(number) if isinstance(number, int | str) else None
         if owner is None:
-            faults.add(f"{file}: annotation {person.get('id')} is of image {number}, which is not listed")
+            faults.add(f"{file}: annotations[{index}] is of image {number}, which is not listed")
             continue
         try:
             joints = _numbers(person.get("keypoints"))

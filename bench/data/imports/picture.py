@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bench.data.layout import LARGEST_SIDE, UNREADABLE
 from bench.errors import DataError
@@ -52,6 +52,8 @@ def decode_picture(path: Path) -> Decoded:
                 rgba = np.asarray(ImageOps.exif_transpose(opened).convert("RGBA"))
     except Image.DecompressionBombError as error:
         raise DataError(f"larger than {LARGEST_SIDE} px a side; make it smaller") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"not an image of a known format ({', '.join(FORMATS)}); save it again as PNG") from error
     except (*UNREADABLE, AttributeError, IndexError, OverflowError, MemoryError) as error:
         raise DataError(f"unreadable or truncated image ({type(error).__name__}: {error}); save it again") from error
     exact = bool(rgba[..., 3].min() < 255)
@@ -93,8 +95,25 @@ def padding(width: int, height: int) -> tuple[int, int, int]:
 def _resized(plane: F32, left: int, top: int, side: int, size: int) -> F32:
     square = np.zeros((side, side), np.float32)
     square[top : top + plane.shape[0], left : left + plane.shape[1]] = plane
-    resample = Image.Resampling.BOX if side >= size else Image.Resampling.BILINEAR
-    return np.asarray(Image.fromarray(square).resize((size, size), resample))
+    if side < size:
+        return np.asarray(Image.fromarray(square).resize((size, size), Image.Resampling.BILINEAR))
+    return _averaged(_averaged(square, size).T, size).T
+
+
+def _averaged(plane: F32, size: int) -> F32:
+    """The means of [side, n] over `size` equal stretches of its rows, [size, n].
+
+    Rows count by the part of them that lies in a stretch. Pillow's BOX takes a row whole or not at all, which moves
+    edges by up to half a row, and joints would not move with them.
+    """
+    side = len(plane)
+    edges = np.linspace(0, side, size + 1)
+    whole = np.minimum(np.floor(edges).astype(np.int64), side - 1)
+    sums = np.zeros((side + 1, plane.shape[1]))
+    np.cumsum(plane, axis=0, out=sums[1:])
+    up_to = sums[whole] + (edges - whole)[:, None] * plane[whole]
+    means: F32 = (np.diff(up_to, axis=0) * (size / side)).astype(np.float32)
+    return means
 
 
 def moved(joints: F32, width: int, height: int, size: int) -> F32:

@@ -27,6 +27,7 @@ from bench.progress import Reporter
 
 F32 = NDArray[np.float32]
 
+TASKS_A_STEP = 4  # characters in a step of meta-training at `smoke` and `quick`
 STAGING = ".importing"  # inside the target, so that nothing is ever written outside of it
 
 
@@ -109,7 +110,9 @@ class _Import:
         entries: dict[str, CharacterEntry] = {}
         with self.report.task(f"import {len(roles)} characters") as task:
             for number, (name, assigned) in enumerate(roles.items()):
-                character, roles[name] = self._character(name, assigned, joints)
+                character, kept = self._character(name, assigned, joints)
+                if self.options.skip_faulty:
+                    roles[name] = kept
                 if character is not None and not self._hopeless:
                     entries[name] = write_character(folder / "characters" / f"{name}.zip", character)
                 task.update(number + 1, len(roles))
@@ -222,6 +225,8 @@ class _Import:
             notes.append(
                 f"{len(joints.labels.crowded)} images have several people; the largest or most certain was taken"
             )
+        if len(training) < TASKS_A_STEP:
+            notes.append(f"{len(training)} training characters; a step of meta-training (Ours) takes {TASKS_A_STEP}")
         if tally.enlarged:
             notes.append(f"{tally.enlarged} images are smaller than {self.options.size} px and were enlarged")
         if found.ignored:
