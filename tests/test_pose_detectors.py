@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import weights
+from bench.cells import Workplace, record_name, stages
 from bench.data.layout import on_white
 from bench.data.recipe import Recipe, render_character
 from bench.errors import UsageError, WeightsMissing
@@ -26,8 +27,11 @@ from bench.pose import detector
 from bench.pose.crop import Square, around_foreground, cut_out
 from bench.pose.detector import Detection
 from bench.pose.evaluate import MIRRORED, as_table, evaluate, joint_errors, pose_score
+from bench.pose.joints import with_detected_joints
 from bench.pose.movenet import GRID, SIDE, MoveNet, MoveNetDetector, decode
 from bench.presets import DataSize
+from bench.progress import SilentReporter
+from bench.spec import Cell
 from bench.weights import table, tfjs
 from bench.weights.fetch import FetchError, from_npm
 from bench.weights.table import Npm, Weights
@@ -258,6 +262,47 @@ def test_rtmlib_is_used_where_it_is_and_named_where_it_is_not(monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "rtmlib", SimpleNamespace(Body=lambda **_: body))
     found = detector("rtmlib").detect(np.tile(np.uint8([10, 20, 30]), (1, 8, 8, 1)))
     assert (found.places == 7).all() and np.allclose(found.scores, 0.8)
+
+
+def test_detected_joints_replace_those_of_test_characters_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.pose.joints.joints_identity", lambda: {"detector": "middle"})
+    pack = made_pack()
+
+    class Middle:
+        name = "middle"
+        asked = 0
+
+        def detect(self, images: np.ndarray) -> Detection:
+            self.asked += len(images)
+            return Detection(np.full((len(images), 17, 2), 9, np.float32), np.ones((len(images), 17), np.float32))
+
+    middle, task = Middle(), SimpleNamespace(update=lambda *_: None)
+    before = pack.keypoints.copy()
+    seen = with_detected_joints(pack, tmp_path, task, middle)
+    test = pack.frames_in("test")
+    others = np.setdiff1d(np.arange(len(pack)), test)
+    assert (seen.keypoints[test] == (9, 9, 2)).all()
+    assert (seen.keypoints[others] == before[others]).all() and (pack.keypoints == before).all()
+    assert (with_detected_joints(pack, tmp_path, task, middle).keypoints == seen.keypoints).all()
+    assert middle.asked == len(test)  # once: then they are in the store
+
+
+def test_detected_joints_enter_the_identity_of_a_cell_only_when_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.cells.joints_identity", lambda: {"detector": "middle"})
+    monkeypatch.setattr("bench.cells.extractor_identity", lambda name: {"name": "none", "sha256": "0"})
+    monkeypatch.setattr("bench.cells.lpips_identity", lambda: None)
+    place = Workplace(tmp_path, tmp_path, SilentReporter())
+    exact, detected = (stages(Cell("nearest-pose", "smoke", joints=joints), place) for joints in ("exact", "detected"))
+    assert set(exact.generate.identity) == {"floor", "data"}
+    assert detected.generate.identity == {**exact.generate.identity, "joints": {"detector": "middle"}}
+    assert exact.generate.key != detected.generate.key and exact.score.key != detected.score.key
+    assert record_name(detected.cell) == "nearest-pose-detected-joints"
+    with pytest.raises(UsageError, match="did you mean 'detected'"):
+        Cell("ours", "smoke", joints="detect").check()
 
 
 def test_an_unknown_detector_is_refused_by_name() -> None:
