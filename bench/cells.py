@@ -13,6 +13,7 @@ from bench.build import method_class, method_path, perceptual_hashes, pick_devic
 from bench.data.pack import Pack, open_pack, open_procedural, procedural_pack
 from bench.data.recipe import Recipe
 from bench.errors import unknown
+from bench.pose.joints import joints_identity
 from bench.presets import Preset
 from bench.progress import Reporter
 from bench.source import method_modules, source_hash
@@ -141,8 +142,12 @@ def stages(cell: Cell, place: Workplace) -> Stages:
     device = pick_device(cell.device)
     data = data_identity(size, place)
     extractor = extractor_identity(cell.extractor)
+    # only where they are detected: the keys of cells with exact joints know nothing of detectors
+    joints: dict[str, Any] = {"joints": joints_identity()} if cell.joints == "detected" else {}
+    suffix = "-detected-joints" if joints else ""
     if cell.is_floor:
-        label, wanted = f"{cell.method}-{cell.preset}", {"floor": cell.method, "data": data.digest}
+        label = f"{cell.method}-{cell.preset}{suffix}"
+        wanted = {"floor": cell.method, "data": data.digest, **joints}
         drawn = Stage(place.store, "generate", label, wanted, source_hash(FLOOR_CODE))
         scored = score_stage(place.store, drawn, extractor)
         return Stages(cell, None, None, None, drawn, scored, None, None)
@@ -172,8 +177,9 @@ def stages(cell: Cell, place: Workplace) -> Stages:
         "shots": cell.shots,
         "protocol": cell.protocol,
         "adaptation": tuned.key if tuned else (vars(schedule) if isinstance(schedule, FineTune) else None),
+        **joints,
     }
-    label = f"{spec.label}-{cell.shots}shot-{_slug(cell.adaptation)}"
+    label = f"{spec.label}-{cell.shots}shot-{_slug(cell.adaptation)}{suffix}"
     drawn = Stage(place.store, "generate", label, identity, generate_code)
     return Stages(cell, warm, trained, tuned, drawn, score_stage(place.store, drawn, extractor), spec, schedule)
 
@@ -227,7 +233,7 @@ def lpips_identity() -> list[str] | None:
 def record_name(cell: Cell) -> str:
     """The file name of a cell's record: every part that tells two cells of a preset apart."""
     if cell.is_floor:
-        return cell.method
+        return cell.method if cell.joints == "exact" else f"{cell.method}-detected-joints"
     parts = [_slug(cell.method), cell.variant, f"{cell.shots}shot"]
     if cell.adaptation != "default":
         parts.append(_slug(cell.adaptation))
@@ -235,6 +241,8 @@ def record_name(cell: Cell) -> str:
         parts.append(f"{cell.extra_pairs}pairs")
     if cell.protocol != "shift":
         parts.append(cell.protocol)
+    if cell.joints != "exact":
+        parts.append("detected-joints")
     if cell.overrides:
         parts.append("-".join(f"{k}_{v}" for k, v in sorted(cell.overrides.items())))
     if cell.extractor != "auto":

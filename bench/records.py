@@ -165,18 +165,20 @@ def read_records(folder: Path) -> list[Record]:
 def comparable(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
     """The records that can stand beside the newest one, and the titles of those that cannot.
 
-    A folder of records keeps those of an earlier data set or of other FID features until they are made again.
+    A folder of records keeps those of an earlier data set or of other FID features until they are made again. Those
+    of detected joints stand beside none of exact ones, however new they are.
     """
     if not records:
         return [], []
 
     def side(record: Record) -> tuple[Any, ...]:
         return (
+            record.cell.get("joints", "exact"),
             *(record.data[part] for part in ("digest", "image_size", "images")),
             *map(str, record.features.values()),
         )
 
-    newest = side(max(records, key=lambda record: record.created))
+    newest = side(max(records, key=lambda record: (record.cell.get("joints", "exact") == "exact", record.created)))
     return [r for r in records if side(r) == newest], [r.title for r in records if side(r) != newest]
 
 

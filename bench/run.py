@@ -19,6 +19,7 @@ from bench.errors import UsageError
 from bench.files import read_json
 from bench.floors import generate_floor
 from bench.generate import generate, tune
+from bench.pose.joints import with_detected_joints
 from bench.records import Record, write_record
 from bench.score import score
 from bench.spec import FLOORS, Cell, TrainSpec
@@ -34,11 +35,15 @@ def run_cell(cell: Cell, place: Workplace) -> Record:
     device = pick_device(cell.device)
     plan = stages(cell, place)
     pack = data_pack(size, place)
+    seen = pack  # by whoever draws the test characters
+    if cell.joints == "detected" and not plan.generate.done:
+        with place.report.task("detect the joints of the test characters") as task:
+            seen = with_detected_joints(pack, place.store, task)
     trained: dict[str, Any] = {}
     tuned: dict[str, Any] | None = None
     if plan.spec is None or plan.train is None:
         with place.report.task(f"generate {plan.generate.label}") as task:
-            drawn = plan.generate.run(lambda folder: generate_floor(cell.method, pack, folder, task))
+            drawn = plan.generate.run(lambda folder: generate_floor(cell.method, seen, folder, task))
     else:
         warm_file = None
         if plan.warm_start is not None and plan.spec.warm_start is not None:
@@ -48,7 +53,7 @@ def run_cell(cell: Cell, place: Workplace) -> Record:
         load = _loader(plan.train, plan.spec, device)
         tuned = _tune(plan.tune, load, plan.spec, cell, pack, device, place) if plan.tune else None
         schedule = FineTune(tuned["lr"], tuned["passes"]) if tuned else plan.schedule
-        drawn = _generate(plan.generate, load, plan.spec, cell, schedule, pack, device, place)
+        drawn = _generate(plan.generate, load, plan.spec, cell, schedule, seen, device, place)
     scored = score_images(plan, pack, device, place)
     record = make_record(cell, plan, pack, trained, tuned, drawn, scored, device, place)
     write_record(place.results / cell.preset / "records" / f"{record_name(cell)}.json", record)
@@ -175,6 +180,7 @@ def make_record(
                 "seed": cell.seed,
                 "data": "procedural" if place.data is None else place.data.name,
                 "protocol": cell.protocol,
+                **({"joints": cell.joints} if cell.joints != "exact" else {}),
             },
             "title": row_title(cell),
             "kind": "floor" if cell.is_floor else "method",
@@ -232,8 +238,9 @@ def _weight_notes(spec: TrainSpec | None) -> list[str]:
 
 def row_title(cell: Cell) -> str:
     """The row title as the paper writes it."""
+    joints = " (detected joints)" if cell.joints == "detected" else ""
     if cell.is_floor or cell.label:
-        return cell.label or FLOORS[cell.method]
+        return (cell.label or FLOORS[cell.method]) + joints
     cls = method_class(cell.method)
     title = cls.title
     if cls.few_shot or cell.adaptation not in ("default", "none"):
@@ -243,7 +250,7 @@ def row_title(cell: Cell) -> str:
         title += f" {names.get(cell.variant, cell.variant)}"
     if cell.adaptation == "none" and cls.few_shot:
         title += " w/o FT"
-    return title
+    return title + joints
 
 
 def read_log(stage: Stage) -> list[dict[str, Any]]:

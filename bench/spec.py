@@ -82,6 +82,7 @@ class Cell:
     adaptation: str = "default"  # of ADAPTATIONS, or "lr=0.01,passes=5"
     seed: int = 0
     protocol: str = "shift"
+    joints: str = "exact"  # of the test characters; or "detected"
     extractor: str = "auto"
     device: str = "auto"
     precision: str = "auto"
@@ -109,6 +110,8 @@ class Cell:
             raise unknown("protocol", self.protocol, ("shift", "views"))
         if self.protocol == "views" and self.shots > 4:
             raise UsageError("protocol 'views' has 4 basic views; use at most 4 shots or --protocol shift")
+        if self.joints not in ("exact", "detected"):
+            raise unknown("joints", self.joints, ("exact", "detected"))
         if self.seed < 0:
             raise UsageError("--seed must not be negative")
         parse_adaptation(self.adaptation)

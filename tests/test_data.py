@@ -229,7 +229,7 @@ def test_check_finds_a_flipped_byte_in_an_image(dataset: Path) -> None:
     assert any(".webp" in fault for fault in faults)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(st.data())
 def test_check_survives_any_damage(dataset: Path, data: st.DataObject) -> None:
     path = dataset / "characters" / "c0000001.zip"

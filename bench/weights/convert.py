@@ -19,6 +19,7 @@ from torch import Tensor
 
 from bench.weights.fetch import UnreadableWeights
 from bench.weights.table import Layout
+from bench.weights.tfjs import movenet
 
 StateDict = dict[str, Tensor]
 
@@ -284,4 +285,5 @@ _READERS: dict[Layout, Callable[[Path], StateDict]] = {
     "flax-vgg16": _flax_vgg16,
     "flax-alexnet": _flax_alexnet,
     "caffe-vgg19": _caffe_vgg19,
+    "movenet": movenet,
 }

