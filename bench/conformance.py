@@ -79,7 +79,9 @@ class Subject:
         count = phase.batch
         if phase.data == "pairs":
             return PairBatch(*self._sample(draw, count), *self._sample(draw, count))
-        support = [part.unflatten(0, (count, phase.support)) for part in self._sample(draw, count * phase.support)]
+        support = [
+            part.view(count, phase.support, *part.shape[1:]) for part in self._sample(draw, count * phase.support)
+        ]
         query = [part[:, None] for part in self._sample(draw, count)]
         return EpisodeBatch(*self._sample(draw, count), *support, *query)
 

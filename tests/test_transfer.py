@@ -18,11 +18,13 @@ from bench.cli import app
 from bench.data.people import Framing
 from bench.errors import DataError, UsageError
 from bench.illustrate.pictures import Model
+from bench.pose import Detection
 from bench.spec import TrainSpec
 from bench.transfer import export_model, fit, read_model, read_motion, write_pictures
 from bench.transfer.source import read_source, support_of
 from bench.transfer.write import check_target, sheet
 from methods.interface import Budget, FineTune
+from tests.made_vrm import NAMES, PARENTS, PLACES, bvh
 
 SIZE = 64
 CPU = torch.device("cpu")
@@ -57,6 +59,15 @@ def hero(tmp_path: Path) -> Path:
     big[:, :2] *= 2
     (tmp_path / "hero.json").write_text(json.dumps(big.tolist()))
     return tmp_path / "hero.png"
+
+
+class Finder:
+    """A detector that sees the figure in a picture of twice its size."""
+
+    name = "finder"
+
+    def detect(self, images: np.ndarray) -> Detection:
+        return Detection(np.repeat(2 * FIGURE[None, :, :2], len(images), 0), np.ones((len(images), 17), np.float32))
 
 
 # motions
@@ -143,6 +154,21 @@ def test_a_dance_is_the_same_twice_and_another_for_another_seed() -> None:
         read_motion("walk.json", 6, 2)
 
 
+def test_a_clip_is_sampled_at_the_rate_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "clip.bvh"
+    offsets = np.array([PLACES[b] - (PLACES[p] if p >= 0 else 0) for b, p in enumerate(PARENTS)])
+    frames = 41
+    swing = np.zeros((frames, len(NAMES), 3))
+    swing[:, NAMES.index("leftUpperArm"), 0] = np.linspace(-60, 60, frames)
+    path.write_text(bvh(offsets, swing, np.tile(PLACES[0], (frames, 1))))
+    poses = read_motion(str(path), 100, 10)
+    assert poses.shape[1:] == (17, 3) and 1 < len(poses) < 100
+    assert len(read_motion(str(path), 100, 5)) == pytest.approx(len(poses) / 2, abs=1)
+    assert len(read_motion(str(path), 2, 10)) == 2
+    upright = fit(poses, FIGURE, SIZE)[0]
+    assert upright[0, 1] < upright[11, 1] < upright[13, 1] < upright[15, 1], "head above hips above knees above feet"
+
+
 # the character
 
 
@@ -161,7 +187,7 @@ def test_joints_come_from_the_option_the_file_beside_or_the_detector(hero: Path,
     hero.with_suffix(".json").unlink()
     with pytest.raises(UsageError, match=r"write 17 × \(x, y, visibility\) to hero.json"):
         read_source([str(hero)], [], SIZE, FRAMING)
-    (found,) = read_source([str(hero)], [], SIZE, FRAMING, lambda image: FIGURE * np.float32([2, 2, 1]))
+    (found,) = read_source([str(hero)], [], SIZE, FRAMING, Finder)
     np.testing.assert_allclose(found.keypoints, FIGURE, atol=1e-3)
 
 

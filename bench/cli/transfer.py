@@ -22,11 +22,14 @@ def transfer(
     ],
     out: Annotated[Path, typer.Option("--out", help="A .gif, .mp4, .png (contact sheet) or a folder of frames.")],
     motion: Annotated[
-        str, typer.Option("--motion", help="dance, dance:SEED, or a .json of keypoints (a list, or COCO's).")
+        str, typer.Option("--motion", help="dance, dance:SEED, a .bvh or .vrma clip, or a .json of keypoints.")
     ] = "dance",
     joints: Annotated[
         list[Path] | None, typer.Option("--joints", help="Joints of each picture, .json; default: beside it.")
     ] = None,
+    detector: Annotated[
+        str, typer.Option("--detector", help="Finds the joints of pictures without: movenet or rtmlib.")
+    ] = "",
     model: Annotated[
         Path | None, typer.Option("--model", help="A file of `bench export-model`; default: the one that comes along.")
     ] = None,
@@ -44,11 +47,14 @@ def transfer(
     quiet: QuietOption = False,
 ) -> None:
     """Animate a character: adapt a trained method to pictures of it, and draw it in every pose of a motion."""
+    from functools import cache, partial
+
     import numpy as np
     import torch
 
     from bench.build import pick_device, use_all_cores
     from bench.generate import to_uint8
+    from bench.pose import detector as load_detector
     from bench.progress import reporter
     from bench.transfer import read_model, read_motion, read_source, write_pictures
     from bench.transfer import transfer as animate
@@ -60,7 +66,8 @@ def transfer(
     report = reporter(quiet)
     published = read_model(model or default_model(), pick_device(device))
     size = published.spec.image_size
-    people = read_source(source, joints or [], size, published.framing)
+    finder = cache(partial(load_detector, detector)) if detector else None
+    people = read_source(source, joints or [], size, published.framing, finder)
     for person in people:
         if not person.white_background:
             report.line(f"{person.name}: its background is not white; remove it, or the method will draw it too")

@@ -14,24 +14,29 @@ from bench.data.layout import LARGEST_SIDE, UNREADABLE, on_white
 from bench.data.people import Framing, Person, frame_person
 from bench.data.shift import shift, shift_offsets
 from bench.errors import DataError, UsageError
+from bench.pose import Detector
 from bench.transfer.motion import read_keypoints
 from methods.interface import Support
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
-
-Detector = Callable[[U8], F32]
-"""uint8 image [H, W, 3] -> joints [17, 3] in its pixels."""
+Load = Callable[[], Detector]
+MIN_JOINTS = 6  # of a picture, below which what was found is no body
 
 
 def read_source(
-    sources: Sequence[str], joints: Sequence[Path], size: int, framing: Framing, detector: Detector | None = None
+    sources: Sequence[str],
+    joints: Sequence[Path],
+    size: int,
+    framing: Framing,
+    detector: Load | None = None,
 ) -> list[Person]:
     """The pictures of one character, the first of them the source the method draws from.
 
     A source is an image file (transparent or white background) or the name of one of the suite's own characters,
     `c2000000`. The joints of an image are those of the file in `joints` at its place, or of the `.json` of the same
-    name beside it, or the detector's. Raises UsageError and DataError that say what is missing.
+    name beside it, or those of the detector, which is loaded when it is needed first. Raises UsageError and DataError
+    that say what is missing.
     """
     if len(joints) > len(sources):
         raise UsageError(f"{len(joints)} --joints for {len(sources)} --source; give one for each picture, in order")
@@ -57,7 +62,7 @@ def _rendered(name: str, size: int, framing: Framing) -> Person:
     return frame_person(name, on_white(frames.images[0]), frames.frames[0].keypoints, size, framing)
 
 
-def _picture(path: Path, joints: Path | None, size: int, framing: Framing, detector: Detector | None) -> Person:
+def _picture(path: Path, joints: Path | None, size: int, framing: Framing, detector: Load | None) -> Person:
     if not path.is_file():
         raise UsageError(f"--source {path}: no such file; give an image, or c2000000 for one of the suite's characters")
     try:
@@ -72,11 +77,13 @@ def _picture(path: Path, joints: Path | None, size: int, framing: Framing, detec
     if found is not None:
         points = read_keypoints(found)[0]
     elif detector is not None:
-        points = detector(pixels)
+        points = detector().detect(pixels[None]).keypoints(pixels.shape[1], pixels.shape[0])[0]
+        if (points[:, 2] > 0).sum() < MIN_JOINTS:
+            raise DataError(f"{path}: the detector finds no character in it; give its joints with --joints")
     else:
         raise UsageError(
-            f"--source {path}: its joints are not known; write 17 × (x, y, visibility) to {beside.name} beside it, or "
-            "name such a file with --joints"
+            f"--source {path}: its joints are not known; write 17 × (x, y, visibility) to {beside.name} beside it, "
+            "name such a file with --joints, or let one be found with --detector movenet"
         )
     return frame_person(path.name, pixels, points, size, framing)
 
