@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from bench.cli import main
 from bench.data.avatars import dataset as module
-from bench.data.avatars.dataset import AvatarFile, Rendered, find_avatars, render_folder, split_of
+from bench.data.avatars.dataset import Rendered, render_folder
 from bench.data.avatars.render import MotionFile, Shots, casting
+from bench.data.avatars.sources import AvatarFile, find_avatars, split_of
 from bench.data.avatars.vrm import read_vrm
 from bench.data.check import check
 from bench.data.layout import CLIPS, SPLITS, VIEWS, open_dataset

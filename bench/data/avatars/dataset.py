@@ -7,13 +7,10 @@ motions, the same options and the same code.
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import os
-import re
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -22,7 +19,16 @@ from typing import Any
 
 from filelock import FileLock
 
-from bench.data.avatars.render import MOTIONS, MotionFile, Shots, meta_tags, performance, render_avatar
+from bench.data.avatars.render import MotionFile, Shots, meta_tags, render_avatar
+from bench.data.avatars.sources import (
+    DEFAULT_SPLIT,
+    AvatarFile,
+    find_avatars,
+    find_motions,
+    nothing_left,
+    shares,
+    split_of,
+)
 from bench.data.avatars.vrm import read_vrm
 from bench.data.layout import (
     SPLITS,
@@ -39,10 +45,8 @@ from bench.data.pack import Pack, build_pack, open_pack
 from bench.data.recipe import generator_version
 from bench.errors import DataError, UsageError
 from bench.files import digest_of, read_json, write_json
-from bench.seeds import derive
 from bench.source import source_hash
 
-DEFAULT_SPLIT = "80,10,10"
 PACK_FILES = ("pixels.npy", "keypoints.npy", "index.npy", "pack.json")  # the last completes it
 
 OnProgress = Callable[[int, int], None]
@@ -58,120 +62,11 @@ def avatar_version() -> str:
 
 
 @dataclass(frozen=True)
-class AvatarFile:
-    """An avatar on the disk."""
-
-    path: Path
-    file: str  # relative to the folder of avatars
-    sha256: str
-    name: str  # of the character it becomes
-
-
-@dataclass(frozen=True)
 class Rendered:
     """What came of a folder of avatars."""
 
     pack: Pack
     skipped: Mapping[str, str]  # file -> why it cannot be used
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
-    """Files below `folder` of these suffixes, in order; raises UsageError when there is no such folder."""
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder")
-    wanted = set(suffixes)
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in wanted and p.is_file())
-
-
-def find_avatars(folder: Path, skipped: dict[str, str]) -> list[AvatarFile]:
-    """The avatars below a folder. A second file of the same content is skipped: it may land in another split."""
-    seen: dict[str, str] = {}
-    found: list[tuple[Path, str, str]] = []
-    for path in _files(folder, [".vrm"]):
-        file = path.relative_to(folder).as_posix()
-        try:
-            sha256 = _sha256(path)
-        except OSError as error:
-            skipped[file] = f"cannot be read ({error.strerror})"
-            continue
-        if sha256 in seen:
-            skipped[file] = f"the same file as {seen[sha256]}"
-            continue
-        seen[sha256] = file
-        found.append((path, file, sha256))
-    plain = {file: re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-") or "avatar" for path, file, _ in found}
-    often = Counter(name.lower() for name in plain.values())  # case makes no other file everywhere
-    return [
-        AvatarFile(path, file, sha, plain[file] if often[plain[file].lower()] == 1 else f"{plain[file]}-{sha[:8]}")
-        for path, file, sha in found
-    ]
-
-
-def find_motions(folder: Path | None, skipped: dict[str, str]) -> list[MotionFile]:
-    """The usable clips below a folder; raises DataError when it is given and has none."""
-    if folder is None:
-        return []
-    usable, hashes = [], set()
-    for path in _files(folder, MOTIONS):
-        file = path.relative_to(folder).as_posix()
-        try:
-            motion = MotionFile(path, file, _sha256(path))
-            performance(motion.path, motion.sha256)
-        except DataError as error:
-            skipped[file] = str(error)
-        except OSError as error:
-            skipped[file] = f"cannot be read ({error.strerror})"
-        else:
-            if motion.sha256 in hashes:
-                skipped[file] = "the same file as another clip"
-            else:
-                usable.append(motion)
-                hashes.add(motion.sha256)
-    if not usable:
-        raise DataError(_nothing(f"{folder}: no motion that can be used (.bvh, .vrma)", skipped))
-    return usable
-
-
-def _nothing(what: str, skipped: Mapping[str, str]) -> str:
-    return "\n".join([what, *(f"  {file}: {reason}" for file, reason in skipped.items())])
-
-
-def split_of(avatars: Sequence[AvatarFile], how: str, seed: int) -> dict[str, list[str]]:
-    """Character names by split: all in one ("test"), or shares of train, validation and test ("80,10,10").
-
-    Who goes where depends on each file's content and the seed alone. With shares, no split that has a share
-    stays empty as long as there are characters: test is served first, then train.
-    """
-    names = [avatar.name for avatar in sorted(avatars, key=lambda a: derive("split", seed, a.sha256))]
-    if how in SPLITS:
-        return {part: sorted(names) if part == how else [] for part in SPLITS}
-    shares = _shares(how)
-    total = sum(shares.values())
-    counts = {part: int(len(names) * share / total) for part, share in shares.items()}
-    served = [part for part in ("test", "train", "validation") if shares[part]]
-    for part in served:
-        counts[part] = max(counts[part], 1)
-    while sum(counts.values()) > len(names):  # taken from the fullest; of equal ones, from the last served
-        counts[max(reversed(served), key=lambda part: counts[part])] -= 1
-    while sum(counts.values()) < len(names):
-        counts[max(served, key=lambda part: len(names) * shares[part] / total - counts[part])] += 1
-    split, at = {}, 0
-    for part in SPLITS:
-        split[part] = sorted(names[at : at + counts[part]])
-        at += counts[part]
-    return split
-
-
-def _shares(how: str) -> dict[str, int]:
-    parts = how.split(",")
-    if len(parts) != len(SPLITS) or not all(part.strip().isdecimal() for part in parts) or not any(map(int, parts)):
-        raise UsageError(f"--split {how}: write one of {', '.join(SPLITS)}, or three shares of these as in 80,10,10")
-    return {part: int(share) for part, share in zip(SPLITS, parts, strict=True)}
 
 
 def _one_thread() -> None:
@@ -236,12 +131,12 @@ def render_folder(
     one goes on where it stopped, also after avatars were added, mended or removed.
     """
     if split not in SPLITS:
-        _shares(split)
+        shares(split)
     skipped: dict[str, str] = {}
     usable_motions = find_motions(motions, skipped)
     found = find_avatars(avatars, skipped)
     if not found:
-        raise DataError(_nothing(f"{avatars}: no avatar that can be used (.vrm)", skipped))
+        raise DataError(nothing_left(f"{avatars}: no avatar that can be used (.vrm)", skipped))
     options = {**asdict(shots), "split": split, "motions": {m.name: m.sha256 for m in usable_motions}}
     recipe = {
         "kind": "avatars",
@@ -319,7 +214,7 @@ def _render_missing(
         on_progress(number, len(found))
     skipped = dict(sorted(skipped.items()))
     if not made:
-        raise DataError(_nothing("no avatar can be used", skipped))
+        raise DataError(nothing_left("no avatar can be used", skipped))
     parts = split_of([avatar for avatar in found if avatar.name in made], split, shots.seed)
     entries = {name: made[name] for name in sorted(made)}
     finish_dataset(out, shots.image_size, parts, entries, {**recipe, "skipped": skipped})
