@@ -15,12 +15,17 @@ from typer.testing import CliRunner
 
 from bench.build import build
 from bench.cli import app
-from bench.data.people import Framing
+from bench.cli.transfer import default_model
+from bench.data.layout import on_white
+from bench.data.people import Framing, Person
+from bench.data.recipe import Recipe, render_character
 from bench.errors import DataError, UsageError
 from bench.illustrate.pictures import Model
+from bench.metrics.pixel import l1
 from bench.pose import Detection
+from bench.progress import SilentReporter
 from bench.spec import TrainSpec
-from bench.transfer import export_model, fit, read_model, read_motion, write_pictures
+from bench.transfer import export_model, fit, read_model, read_motion, transfer, write_pictures
 from bench.transfer.source import read_source, support_of
 from bench.transfer.write import check_target, sheet
 from methods.interface import Budget, FineTune
@@ -264,3 +269,21 @@ def test_the_command_animates_a_picture(hero: Path, model_file: Path, tmp_path: 
         assert gif.n_frames == 4 and gif.size == (2 * SIZE, SIZE)
     again = CliRunner().invoke(app, words)
     assert isinstance(again.exception, UsageError) and "--force" in str(again.exception)
+
+
+def test_the_model_that_comes_along_draws_an_unseen_character_in_its_poses() -> None:
+    frames = render_character(Recipe(SIZE, 0, 0, 1, 10), 2_000_003)
+    truth = on_white(frames.images[4:])
+    published = read_model(default_model(), CPU)
+    people = [Person("c", on_white(frames.images[0]), frames.frames[0].keypoints, True)]
+    poses = np.stack([frame.keypoints for frame in frames.frames[4:]])
+    with SilentReporter().task("") as task:
+        made = transfer(published, people, poses, 1, task, keep_place=True)
+    alpha = frames.images[4:, ..., 3]
+
+    def error(images: np.ndarray) -> float:
+        return float(l1(images, truth, alpha).foreground.mean())
+
+    copied, white = np.repeat(people[0].image[None], len(truth), 0), np.full_like(truth, 255)
+    assert error(made.images) < 0.9 * error(copied) and error(made.images) < 0.5 * error(white)
+    assert made.adapt_seconds < 60
