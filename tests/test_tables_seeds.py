@@ -174,6 +174,11 @@ def test_a_difference_of_several_seeds_pairs_their_means_over_characters() -> No
     assert gain_of(better, worse, "l1_foreground").mean == pytest.approx(0.05), "less error is better"
 
 
+def test_rows_of_unequal_seeds_are_compared_on_those_they_share() -> None:
+    one_seed, two_seeds = pool([seeded(0, 0.80), ours(quality=0.85), ours(cell__seed=1, quality=0.60)])
+    assert gain_of(two_seeds, one_seed, "ssim").mean == pytest.approx(0.05), "seed 1 says nothing of this difference"
+
+
 def test_seeds_that_disagree_are_named_beside_the_verdict() -> None:
     patn = [seeded(0, 0.80), seeded(1, 0.90)]
     table = claims([*patn, ours(quality=0.86), ours(cell__seed=1, quality=0.86)])

@@ -80,7 +80,8 @@ def gain_of(better: Pooled, worse: Pooled, metric: str) -> Gain:
     """How far the difference of a metric speaks for `better`; positive where it does.
 
     The interval is a paired bootstrap over characters; for KID, 1.96 standard errors of both, as if they were
-    independent; FID has none. It holds the noise of the test set, not that of training.
+    independent; FID has none. It holds the noise of the test set, not that of training. Rows of unequal seeds are
+    compared on those they share; rows that share none, as they are.
     """
     sign, common = BY_KEY[metric].sign, sorted(set(better.seeds) & set(worse.seeds))
     mine, theirs = (
@@ -88,7 +89,8 @@ def gain_of(better: Pooled, worse: Pooled, metric: str) -> Gain:
         for row in (better, worse)
     )
     by_seed = tuple(sign * (mine[seed] - theirs[seed]) for seed in common)
-    one, two = better.record, worse.record
+    # seeds that only one row has would pass for a difference between the rows
+    one, two = better.of_seeds(common).record, worse.of_seeds(common).record
     if metric in INTERVALS:
         found = difference(one, two, metric) if sign > 0 else difference(two, one, metric)
         if found.characters < 2:

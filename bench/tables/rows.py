@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -75,6 +75,11 @@ class Pooled:
     @property
     def seeds(self) -> tuple[int, ...]:
         return tuple(int(member.cell["seed"]) for member in self.members)
+
+    def of_seeds(self, seeds: Collection[int]) -> Pooled:
+        """The same row of these seeds alone; itself where that leaves nothing out, or nothing."""
+        kept = [member for member, seed in zip(self.members, self.seeds, strict=True) if seed in seeds]
+        return self if len(kept) in (0, len(self.members)) else _pooled(self.name, kept)
 
     @cached_property
     def spread(self) -> Mapping[str, float]:
