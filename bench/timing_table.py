@@ -8,6 +8,7 @@ from typing import Any
 from bench.errors import DataError
 from bench.paper_numbers import TABLE1, TABLE3, TABLE3_NOTE
 from bench.render_table import Block, Column, Row, Table, Value
+from bench.tables.lines import Footnotes
 from bench.timing_record import Measurement, Part, Timings, busy
 
 HELD = "networks, those of perceptual terms too, optimisers, gradients, activations"
@@ -28,22 +29,6 @@ MIXED = "Times of its parts, below, weighted by how many steps of its training e
 ONE_PHASE = "Of meta-training alone, without a warm start"
 
 
-class _Footnotes:
-    """Numbers footnotes in the order of first use; the same text gets the same number."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def __call__(self, *notes: str) -> tuple[int, ...]:
-        found = []
-        for note in notes:
-            text = note[:1].upper() + note[1:].rstrip(".")
-            if text not in self.texts:
-                self.texts.append(text)
-            found.append(self.texts.index(text))
-        return tuple(sorted(set(found)))
-
-
 def table3(timings: Timings) -> Table:
     """Table 3: the paper's rows in its order, then other methods; then parts of training that cost differently.
 
@@ -52,7 +37,7 @@ def table3(timings: Timings) -> Table:
     """
     if not timings.rows:
         raise DataError("no method was measured, so there is no Table 3")
-    footnotes = _Footnotes()
+    footnotes = Footnotes()
     columns = _columns(timings, footnotes)
     frames = int(timings.data["train_frames"])
     rows = sorted(timings.rows, key=_rank)  # stable: others keep their order
@@ -69,7 +54,7 @@ def _rank(row: Measurement) -> int:
     return order.index(name) if name in order else len(order)
 
 
-def _columns(timings: Timings, footnotes: _Footnotes) -> tuple[Column, ...]:
+def _columns(timings: Timings, footnotes: Footnotes) -> tuple[Column, ...]:
     shots, passes = timings.settings["shots"], timings.settings["passes"]
     device = str(timings.environment["device"]).split(":")[0]
     epoch = f"Each of the {timings.data['train_frames']} training frames once as target or query"
@@ -95,7 +80,7 @@ def _columns(timings: Timings, footnotes: _Footnotes) -> tuple[Column, ...]:
     )
 
 
-def _row(row: Measurement, frames: int, footnotes: _Footnotes) -> Row:
+def _row(row: Measurement, frames: int, footnotes: Footnotes) -> Row:
     values: dict[str, Value | None] = {
         "image_ms": Value(1000 * row.generate.median),
         "peak_mib": None if row.memory is None else Value(row.memory / 2**20),
@@ -139,7 +124,7 @@ def _part_row(row: Measurement, part: Part, frames: int) -> Row:
     return Row(f"{row.title}: {part.name} ({100 * part.share:.0f} %)", values)
 
 
-def _left_out(timings: Timings, footnotes: _Footnotes) -> list[Row]:
+def _left_out(timings: Timings, footnotes: Footnotes) -> list[Row]:
     absent: Mapping[str, Value | None] = {"step_seconds": None}
     return [Row(title, absent, footnotes(f"Not measured: {reason}")) for title, reason in timings.missing.items()]
 

@@ -40,6 +40,7 @@ def test_help_imports_no_torch_and_lists_the_commands() -> None:
         (("sweep", "--shots", "1,x"), 2, "whole numbers"),
         (("plan", "table9"), 2, "unknown table 'table9'"),
         (("data", "check", "nowhere"), 2, "no such folder"),
+        (("check-method", "pix2px"), 2, "did you mean 'pix2pix'?"),
     ],
 )
 def test_wrong_input_ends_in_one_line_that_names_the_fix(
