@@ -90,7 +90,7 @@ PRESETS: dict[str, Preset] = {
             default_batch=4,
             perceptual_everywhere=False,
             tuning_lrs=(0.003, 0.01),  # 0.001 never won on validation characters, 0.03 destroys every small model
-            tuning_steps=60,
+            tuning_steps=100,
             tuning_targets=4,
         ),
         Preset(
