@@ -56,7 +56,7 @@ class Generator(nn.Module):
             *upsampling(c2, c1),
             *(nn.Conv2d(c1, 3, 7, padding=3, padding_mode="reflect"), nn.Tanh()),
         )
-        self.apply(initialise_generator)
+        initialise_generator(self, width)
 
     def forward(self, source: Tensor, poses: Tensor) -> Tensor:
         appearance, pose = self.appearance_stem(source), self.pose_stem(poses)

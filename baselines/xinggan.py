@@ -122,7 +122,7 @@ class Generator(nn.Module):
             nn.ConvTranspose2d(c2, 2 * CANDIDATES + 1, 1),
             nn.Softmax(dim=1),
         )
-        self.apply(initialise_generator)
+        initialise_generator(self, width)
 
     def forward(self, source: Tensor, poses: Tensor) -> Tensor:
         appearance, shape = self.appearance_stem(source), self.shape_stem(poses)

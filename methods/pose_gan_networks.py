@@ -48,10 +48,16 @@ def upsampling(inputs: int, outputs: int) -> list[nn.Module]:
     return [double, InstanceNorm(), nn.ReLU()]
 
 
-def initialise_generator(module: nn.Module) -> None:
-    """Convolution weights N(0, 0.02); biases, and the discriminators altogether, keep torch's default."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(module.weight, 0.0, 0.02)
+def initialise_generator(generator: nn.Module, width: float) -> None:
+    """Convolution weights N(0, 0.02 / √width); biases, and the discriminators altogether, keep torch's default.
+
+    Published: 0.02, which suits the published channels. Convolutions that no norm follows pass on less the fewer
+    channels they sum over, so at a quarter of the width and 0.02 the pose is lost on its way through XingGAN's nine
+    blocks: another target pose moved its first output by 0.04 %, instead of 4 % at full width and by this rule.
+    """
+    for module in generator.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, 0.02 / width**0.5)
 
 
 class ResidualBlock(nn.Module):

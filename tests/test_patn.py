@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from baselines import xinggan
 from baselines.patn import PATN, Block, Generator
 from baselines.xinggan import XingGAN
 from methods.count import count
@@ -108,12 +109,31 @@ def test_the_norm_is_torchs_instance_norm() -> None:
     assert not list(InstanceNorm().parameters())
 
 
-def test_generators_start_at_a_fiftieth_and_discriminators_at_torchs_default() -> None:
+def test_generators_start_at_a_fiftieth_of_the_published_width_and_discriminators_at_torchs_default() -> None:
     torch.manual_seed(0)
-    weight = Generator(0.25).state_dict()["blocks.3.appearance.0.weight"]
-    assert weight.std().item() == pytest.approx(0.02, rel=0.03)
+    for width, std in ((0.25, 0.04), (1.0, 0.02)):
+        weight = Generator(width).state_dict()["blocks.3.appearance.0.weight"]
+        assert weight.std().item() == pytest.approx(std, rel=0.03)
     first = Discriminator(6, (16, 32, 64)).state_dict()["0.3.weight"]  # 16 inputs of 3 × 3
     assert first.abs().max().item() == pytest.approx(1 / (16 * 9) ** 0.5, rel=0.01)
+
+
+@pytest.mark.parametrize("generator", [Generator, xinggan.Generator])
+def test_a_narrow_generator_hears_the_pose_as_a_wide_one_does(generator: type[nn.Module]) -> None:
+    """Weights of one size for all widths would let a quarter of XingGAN's channels lose it in nine blocks."""
+
+    def response(width: float) -> float:
+        """How much of the image another target pose changes, before training."""
+        torch.manual_seed(0)
+        network = generator(width).eval()
+        draw = torch.Generator().manual_seed(1)
+        source = torch.rand(1, 3, 32, 32, generator=draw) * 2 - 1
+        poses = torch.rand(2, 36, 32, 32, generator=draw)
+        with torch.no_grad():
+            one, other = (network(source, pose[None]) for pose in poses)
+        return float((one - other).norm() / (one - one.mean()).norm())
+
+    assert response(0.25) > 0.5 * response(1.0)
 
 
 def test_image_losses_are_means_and_the_perceptual_one_needs_a_network() -> None:
