@@ -15,6 +15,7 @@ from methods.interface import Setup
 from methods.pose_gan import Options, PoseGAN
 from methods.pose_gan_networks import (
     CHANNELS,
+    DROPOUT,
     JOINTS,
     block_convolutions,
     initialise_generator,
@@ -31,10 +32,10 @@ class Block(nn.Module):
     appearance [B, C, h, w] -> the same; pose [B, `pose_inputs`, h, w] -> [B, 2C, h, w].
     """
 
-    def __init__(self, channels: int, pose_inputs: int) -> None:
+    def __init__(self, channels: int, pose_inputs: int, dropout: float = DROPOUT) -> None:
         super().__init__()
-        self.appearance = block_convolutions(channels, channels, last_norm=True)
-        self.pose = block_convolutions(pose_inputs, channels, last_norm=False)
+        self.appearance = block_convolutions(channels, channels, True, dropout)
+        self.pose = block_convolutions(pose_inputs, channels, False, dropout)
 
     def forward(self, appearance: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         code = self.pose(pose)
@@ -45,12 +46,12 @@ class Block(nn.Module):
 class Generator(nn.Module):
     """(source [B, 3, H, W], maps of source and target pose [B, 36, H, W]) -> [B, 3, H, W]; H divides by 4."""
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, width: float = 1.0, dropout: float = DROPOUT) -> None:
         super().__init__()
         c1, c2, c3 = channels = [scaled(published, width) for published in CHANNELS]
         self.appearance_stem = stem(3, channels)
         self.pose_stem = stem(2 * JOINTS, channels)
-        self.blocks = nn.ModuleList(Block(c3, c3 if number == 0 else 2 * c3) for number in range(BLOCKS))
+        self.blocks = nn.ModuleList(Block(c3, c3 if number == 0 else 2 * c3, dropout) for number in range(BLOCKS))
         self.decoder = nn.Sequential(
             *upsampling(c3, c2),
             *upsampling(c2, c1),
@@ -78,4 +79,4 @@ class PATN(PoseGAN):
 
     def __init__(self, setup: Setup) -> None:
         channels = [scaled(published, setup.width) for published in CHANNELS]
-        super().__init__(setup, Generator(setup.width), channels)
+        super().__init__(setup, lambda options: Generator(setup.width, options.dropout), channels)

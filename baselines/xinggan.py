@@ -19,6 +19,7 @@ from methods.interface import Setup
 from methods.pose_gan import Options, PoseGAN
 from methods.pose_gan_networks import (
     CHANNELS,
+    DROPOUT,
     JOINTS,
     InstanceNorm,
     block_convolutions,
@@ -87,10 +88,10 @@ class Block(nn.Module):
     block adds nothing to the appearance it was given: there is no identity path around its convolutions.
     """
 
-    def __init__(self, channels: int, shape_inputs: int, key_channels: int) -> None:
+    def __init__(self, channels: int, shape_inputs: int, key_channels: int, dropout: float = DROPOUT) -> None:
         super().__init__()
-        self.appearance = block_convolutions(channels, channels, last_norm=True)
-        self.shape = block_convolutions(shape_inputs, channels, last_norm=False)
+        self.appearance = block_convolutions(channels, channels, True, dropout)
+        self.shape = block_convolutions(shape_inputs, channels, False, dropout)
         self.attention = CrossAttention(channels, key_channels)
 
     def forward(self, appearance: Tensor, shape: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,13 +106,13 @@ class Generator(nn.Module):
     stream, ten of the shape stream, and the source image.
     """
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, width: float = 1.0, dropout: float = DROPOUT) -> None:
         super().__init__()
         _, c2, c3 = channels = [scaled(published, width) for published in CHANNELS]
         self.appearance_stem = stem(3, channels)
         self.shape_stem = stem(2 * JOINTS, channels)
         self.blocks = nn.ModuleList(
-            Block(c3, c3 if number == 0 else 2 * c3, scaled(32, width)) for number in range(BLOCKS)
+            Block(c3, c3 if number == 0 else 2 * c3, scaled(32, width), dropout) for number in range(BLOCKS)
         )
         self.shape_reduction = nn.Sequential(nn.ConvTranspose2d(2 * c3, c3, 1), InstanceNorm(), nn.ReLU())
         self.appearance_candidates = candidates(channels)
@@ -163,4 +164,4 @@ class XingGAN(PoseGAN):
 
     def __init__(self, setup: Setup) -> None:
         channels = [scaled(published, setup.width) for published in CHANNELS]
-        super().__init__(setup, Generator(setup.width), channels)
+        super().__init__(setup, lambda options: Generator(setup.width, options.dropout), channels)

@@ -32,7 +32,7 @@ from methods.interface import (
 from methods.losses import frozen, gan_loss
 from methods.perceptual import perceptual_distance
 from methods.pose import PoseMap, heatmaps, to_openpose18
-from methods.pose_gan_networks import JOINTS, Discriminator
+from methods.pose_gan_networks import DROPOUT, JOINTS, Discriminator
 from methods.schedules import linear_decay, set_lr
 
 
@@ -44,6 +44,7 @@ class Options:
     l1_weight: float
     perceptual_weight: float
     gan_weight: float
+    dropout: float = DROPOUT  # in the generator's blocks
     pose_map: PoseMap = "gaussian"  # "onehot": what the released 8-bit preparation amounts to
 
 
@@ -120,13 +121,13 @@ class PoseGAN:
     constant_epochs: ClassVar[int]  # at the full learning rate
     decay_epochs: ClassVar[int]  # then, falling linearly to 0
 
-    def __init__(self, setup: Setup, generator: nn.Module, channels: Sequence[int]) -> None:
+    def __init__(self, setup: Setup, generator: Callable[[Options], nn.Module], channels: Sequence[int]) -> None:
         """`channels`: the discriminators', at full, half and quarter size."""
         self.setup = setup
         self.options: Options = options_from(Options, {**asdict(self.published), **setup.options})
         self.batch = setup.batch or self.published_batch
         self.vgg = setup.perceptual.get("vgg19")
-        self.generator = generator.to(setup.device)
+        self.generator = generator(self.options).to(setup.device)
         self.generator_optimizer = Adam(self.generator.parameters(), lr=self.options.lr, betas=(0.5, 0.999), fused=True)
         self.discriminators = DiscriminatorPair(
             channels, JOINTS, self.options.lr, self.options.gan_weight, setup.device
@@ -233,7 +234,7 @@ class PoseGAN:
             notes.append(f"{self.title} channels × {self.setup.width:g}.")
         if self.batch != self.published_batch:
             notes.append(f"{self.title} batch {self.batch} (published: {self.published_batch}).")
-        for name in ("lr", "l1_weight", "perceptual_weight", "gan_weight"):
+        for name in ("lr", "l1_weight", "perceptual_weight", "gan_weight", "dropout"):
             value, published = getattr(self.options, name), getattr(self.published, name)
             if value != published:
                 notes.append(f"{self.title} {name} {value:g} (published: {published:g}).")

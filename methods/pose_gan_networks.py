@@ -15,6 +15,10 @@ CHANNELS = (64, 128, 256)
 """Published channels at full, half and quarter size, in both generators and in the discriminators."""
 
 
+DROPOUT = 0.5
+"""Published, in the blocks of both generators and of the discriminators."""
+
+
 class InstanceNorm(nn.Module):
     """InstanceNorm2d(eps 1e-5) without parameters or running statistics: [B, C, H, W] -> the same."""
 
@@ -32,11 +36,11 @@ def stem(inputs: int, channels: Sequence[int]) -> nn.Sequential:
     )
 
 
-def block_convolutions(inputs: int, outputs: int, last_norm: bool) -> nn.Sequential:
+def block_convolutions(inputs: int, outputs: int, last_norm: bool, dropout: float) -> nn.Sequential:
     """The two 3 × 3 convolutions of a block's stream: inputs -> inputs -> outputs channels."""
     return nn.Sequential(
         *(nn.Conv2d(inputs, inputs, 3, padding=1, padding_mode="reflect"), InstanceNorm(), nn.ReLU()),
-        nn.Dropout(0.5),
+        nn.Dropout(dropout),
         nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect"),
         *([InstanceNorm()] if last_norm else []),
     )
@@ -65,7 +69,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.convolutions = block_convolutions(channels, channels, last_norm=True)
+        self.convolutions = block_convolutions(channels, channels, True, DROPOUT)
 
     def forward(self, x: Tensor) -> Tensor:
         output: Tensor = x + self.convolutions(x)
