@@ -28,7 +28,7 @@ META_OPTIONS = (
     *("inner_steps", "inner_lr", "inner_perceptual", "order"),
 )
 """Options of Ours that say nothing to joint training."""
-FLOOR_CODE = ("bench.floors", "bench.data.support")
+FLOOR_CODE: tuple[str, ...] = ("bench.floors", "bench.data.support")
 CROSSED_FLOOR_CODE = (*FLOOR_CODE, "bench.data.beside")
 SCORE_CODE = (
     "bench.score",

@@ -71,8 +71,8 @@ class Tested(Place):
     test_data: TestDataOption = None
 
     def workplace(self) -> Workplace:
-        if self.test_data is not None and not self.test_data.is_dir():
-            raise UsageError(f"--test-data {self.test_data}: no such folder; make one with `bench data render`")
+        if self.test_data is not None and not (self.test_data / "pack.json").is_file():
+            raise UsageError(f"--test-data {self.test_data}: no data set there; make one with `bench data render`")
         return replace(super().workplace(), test_data=self.test_data)
 
     def tested(self) -> Pack | None:
