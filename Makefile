@@ -1,16 +1,18 @@
 # Two commands matter: `make table1` does the main job, `make test` tests.
-# PRESET, SEEDS, DEVICE, DATA, ALSO and PYTHON are variables: `make all PRESET=smoke SEEDS=0,1 DEVICE=cuda`.
+# PRESET, SEEDS, DEVICE, DATA, TEST_DATA, ALSO and PYTHON are variables: `make all PRESET=smoke SEEDS=0,1 DEVICE=cuda`.
 PRESET ?= quick
 SEEDS  ?= 0
 DEVICE ?= auto
 DATA   ?=
+TEST_DATA ?=
 ALSO   ?=
 PYTHON ?= python3
 VENV   ?= .venv
 BENCH   = $(VENV)/bin/bench
 PLACE   = --preset $(PRESET) $(if $(DATA),--data $(DATA))
 FLAGS   = $(PLACE) --device $(DEVICE)
-MANY    = $(FLAGS) --seeds $(SEEDS)
+TESTED  = $(if $(TEST_DATA),--test-data $(TEST_DATA))
+MANY    = $(FLAGS) --seeds $(SEEDS) $(TESTED)
 
 .PHONY: table1 table2 table3 table4 tables figures report all sweep ablate data setup check test test-slow clean
 
@@ -27,13 +29,13 @@ table4: $(VENV)/.weights  ## Ours without its parts
 	$(BENCH) table4 $(MANY)
 
 tables: table1 table2 table3 table4
-	$(BENCH) claims $(PLACE)
+	$(BENCH) claims $(PLACE) $(TESTED)
 
 figures: $(VENV)/.weights  ## every figure whose cells are in the store
 	$(BENCH) figures $(MANY)
 
 report: $(VENV)/.weights  ## one HTML report of all that is there
-	$(BENCH) report $(PLACE)
+	$(BENCH) report $(PLACE) $(TESTED)
 
 all: tables figures report  ## everything, in that order
 

@@ -12,7 +12,7 @@ import torch
 from bench.build import method_class, method_path, perceptual_hashes, pick_device, pick_precision
 from bench.data.pack import Pack, open_pack, open_procedural, procedural_pack
 from bench.data.recipe import Recipe
-from bench.errors import unknown
+from bench.errors import DataError, UsageError, unknown
 from bench.pose.joints import joints_identity
 from bench.presets import Preset
 from bench.progress import Reporter
@@ -28,7 +28,8 @@ META_OPTIONS = (
     *("inner_steps", "inner_lr", "inner_perceptual", "order"),
 )
 """Options of Ours that say nothing to joint training."""
-FLOOR_CODE = ("bench.floors", "bench.data.support")
+FLOOR_CODE: tuple[str, ...] = ("bench.floors", "bench.data.support")
+CROSSED_FLOOR_CODE = (*FLOOR_CODE, "bench.data.beside")
 SCORE_CODE = (
     "bench.score",
     "bench.metrics.ssim",
@@ -50,6 +51,7 @@ class Workplace:
     report: Reporter
     data: Path | None = None  # a folder with a pack of one's own; None: the preset's procedural data
     workers: int | None = None
+    test_data: Path | None = None  # a folder with the pack whose test characters are drawn; None: those of `data`
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,38 @@ def data_pack(size: Preset, place: Workplace) -> Pack:
     return made
 
 
+def tested_pack(size: Preset, place: Workplace) -> Pack | None:
+    """The data set of `--test-data`, of which only test characters count; None where there is none of its own.
+
+    Raises UsageError for images of another size than the training data's, DataError for no test characters.
+    """
+    if place.test_data is None:
+        return None
+    pack, data = open_pack(place.test_data), data_identity(size, place)
+    if pack.image_size != data.image_size:
+        raise UsageError(
+            f"--test-data {place.test_data}: {pack.image_size} px, and the training data have {data.image_size}; "
+            f"make it again with --size {data.image_size}"
+        )
+    if pack.digest == data.digest:
+        return None
+    if not len(pack.characters("test")):
+        raise DataError(
+            f"--test-data {place.test_data}: no test characters; `bench data render --split test` makes all of them so"
+        )
+    return pack
+
+
+def crossed_suffix(tested: Pack | None) -> str:
+    """What names of files about a second data set end in: `-on-NAME`, NAME being its folder's; else nothing."""
+    return "" if tested is None else f"-on-{_slug(tested.folder.resolve().name)}"
+
+
+def figures_folder(results: Path, preset: str, tested: Pack | None) -> Path:
+    """Where the figures of a preset go; those of a second data set have a folder of their own in there."""
+    return results / preset / "figures" / crossed_suffix(tested).removeprefix("-")
+
+
 @dataclass(frozen=True)
 class Stages:
     """The stages of one cell, by name. A floor has neither training nor tuning."""
@@ -92,6 +126,7 @@ class Stages:
     score: Stage
     spec: TrainSpec | None
     schedule: FineTune | str | None
+    tested: Pack | None = None  # whose test characters are drawn, where that is not the training data
 
 
 def train_spec(cell: Cell, size: Preset, data: DataIdentity, device: torch.device, report: Reporter) -> TrainSpec:
@@ -140,24 +175,30 @@ def stages(cell: Cell, place: Workplace) -> Stages:
     """The stages of a cell with their keys. Does none of them."""
     size = cell.check()
     device = pick_device(cell.device)
-    data = data_identity(size, place)
+    data, tested = data_identity(size, place), tested_pack(size, place)
     extractor = extractor_identity(cell.extractor)
     # only where they are detected: the keys of cells with exact joints know nothing of detectors
     joints: dict[str, Any] = {"joints": joints_identity()} if cell.joints == "detected" else {}
+    # nothing where they are one, so that keys are those of cells without --test-data
+    crossed: dict[str, Any] = {"test_data": tested.digest} if tested else {}
     suffix = "-detected-joints" if joints else ""
     if cell.is_floor:
-        label = f"{cell.method}-{cell.preset}{suffix}"
-        wanted = {"floor": cell.method, "data": data.digest, **joints}
-        drawn = Stage(place.store, "generate", label, wanted, source_hash(FLOOR_CODE))
+        label, looked_at, code = f"{cell.method}-{cell.preset}{suffix}", {"data": data.digest}, FLOOR_CODE
+        if tested and cell.method == "nearest-pose":
+            looked_at, code = looked_at | crossed, CROSSED_FLOOR_CODE
+        elif tested:  # the others know nothing of training data
+            looked_at = {"data": tested.digest}
+        wanted = {"floor": cell.method, **looked_at, **joints}
+        drawn = Stage(place.store, "generate", label, wanted, source_hash(code))
         scored = score_stage(place.store, drawn, extractor)
-        return Stages(cell, None, None, None, drawn, scored, None, None)
+        return Stages(cell, None, None, None, drawn, scored, None, None, tested)
     spec = train_spec(cell, size, data, device, place.report)
     module = method_path(cell.method).partition(":")[0]
-    code = source_hash([*method_modules(module), *TRAIN_CODE])
-    trained = Stage(place.store, "train", spec.label, spec.identity(), code)
+    train_code = source_hash([*method_modules(module), *TRAIN_CODE])
+    trained = Stage(place.store, "train", spec.label, spec.identity(), train_code)
     warm = None
     if spec.warm_start is not None:
-        warm = Stage(place.store, "train", spec.warm_start.label, spec.warm_start.identity(), code)
+        warm = Stage(place.store, "train", spec.warm_start.label, spec.warm_start.identity(), train_code)
     schedule = _schedule(cell)
     generate_code = source_hash(GENERATE_CODE)
     tuned = None
@@ -177,11 +218,15 @@ def stages(cell: Cell, place: Workplace) -> Stages:
         "shots": cell.shots,
         "protocol": cell.protocol,
         "adaptation": tuned.key if tuned else (vars(schedule) if isinstance(schedule, FineTune) else None),
+        **crossed,
         **joints,
     }
+    # its digest, not its name: a folder that was renamed holds the same pictures
+    suffix += f"-on-{tested.digest[:8]}" if tested else ""
     label = f"{spec.label}-{cell.shots}shot-{_slug(cell.adaptation)}{suffix}"
     drawn = Stage(place.store, "generate", label, identity, generate_code)
-    return Stages(cell, warm, trained, tuned, drawn, score_stage(place.store, drawn, extractor), spec, schedule)
+    scored = score_stage(place.store, drawn, extractor)
+    return Stages(cell, warm, trained, tuned, drawn, scored, spec, schedule, tested)
 
 
 def _schedule(cell: Cell) -> FineTune | str | None:
@@ -248,3 +293,9 @@ def record_name(cell: Cell) -> str:
     if cell.extractor != "auto":
         parts.append(cell.extractor)
     return "-".join([*(part for part in parts if part), f"s{cell.seed}"])
+
+
+def record_path(found: Stages, results: Path) -> Path:
+    """The file of a cell's record. Rows tested on a second data set lie beside those tested on their own."""
+    name = record_name(found.cell) + crossed_suffix(found.tested)
+    return results / found.cell.preset / "records" / f"{name}.json"

@@ -34,11 +34,19 @@ Rows:
 """
 
 
-def export(results: Path, preset: str, out: Path, store: Path | None = None, force: bool = False) -> list[str]:
+def export(
+    results: Path,
+    preset: str,
+    out: Path,
+    store: Path | None = None,
+    force: bool = False,
+    folders: Sequence[Path] = (),
+) -> list[str]:
     """Write the bundle of a preset to `out` and return the names in it.
 
-    With a `store`, also the images of every record as PNG. Raises UsageError for a file that is there already
-    unless `force`, and DataError where there is nothing to export or images are missing.
+    With a `store`, also the images of every record as PNG; `folders` hold data that are not in it. Raises UsageError
+    for a file that is there already unless `force`, and DataError where there is nothing to export or images are
+    missing.
     """
     if out.exists() and not force:
         raise UsageError(f"{out} is there already; --force replaces it")
@@ -55,7 +63,7 @@ def export(results: Path, preset: str, out: Path, store: Path | None = None, for
     }
     if store is not None:
         for record in records:
-            files |= _pictures(record, store)
+            files |= _pictures(record, store, folders)
     said = "images/    what every row drew, by character and frame\n" if store is not None else ""
     rows = "\n".join(f"{record.title} (seed {record.cell['seed']}): {record.command}" for record in records)
     files["README.txt"] = README.format(preset=preset, images=said, rows=rows).encode()
@@ -65,8 +73,8 @@ def export(results: Path, preset: str, out: Path, store: Path | None = None, for
     return sorted(files)
 
 
-def _pictures(record: Record, store: Path) -> Mapping[str, bytes]:
-    folder, pack = images_of(record, store), pack_of(record, store)
+def _pictures(record: Record, store: Path, folders: Sequence[Path]) -> Mapping[str, bytes]:
+    folder, pack = images_of(record, store), pack_of(record, store, folders)
     images, frames = np.load(folder / "images.npy", mmap_mode="r"), read_json(folder / "frames.json")
     row = "".join(c if c.isalnum() else "_" for c in record.title).strip("_") + f"-s{record.cell['seed']}"
     found = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.build import method_class
-from bench.cells import Stages, Workplace, equal_samples, record_name, stages
+from bench.cells import Stages, Workplace, equal_samples, record_path, stages
 from bench.errors import UsageError
 from bench.files import read_json
 from bench.presets import preset
@@ -141,8 +141,7 @@ def plan(cells: Sequence[Cell | Later], place: Workplace) -> list[PlannedStage]:
 
 def _expected(stage: Stage, cell_stages: Stages, results: Path) -> float | None:
     """Seconds the same stage took when the record of its cell was written, if there is one."""
-    cell = cell_stages.cell
-    path = results / cell.preset / "records" / f"{record_name(cell)}.json"
+    path = record_path(cell_stages, results)
     if not path.exists():
         return None
     seconds = read_json(path)["seconds"]

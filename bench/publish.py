@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.cells import Workplace
+from bench.cells import Workplace, crossed_suffix, tested_pack
 from bench.errors import NonFiniteLoss
 from bench.plan import Later
+from bench.presets import preset
 from bench.records import Record
 from bench.run import row_title, run_cell
 from bench.spec import Cell
@@ -42,16 +43,19 @@ def run_cells(cells: Sequence[Cell | Later], place: Workplace) -> Outcome:
 def publish(name: str, cells: Sequence[Cell | Later], place: Workplace) -> tuple[Table, dict[str, str]]:
     """Do every cell of a table of TABLES, then write it, and for Table 1 its figures, under `results/<preset>/`.
 
-    Returns the table and why rows are missing from it, by title.
+    What was tested on a second data set has a name of its own, `table1-on-NAME`. Returns the table and why rows are
+    missing from it, by title.
     """
     outcome = run_cells(cells, place)
     table = FORMS[name]([record for _, record in outcome.done], missing=outcome.missing)
-    folder = place.results / outcome.done[0][0].preset
-    table.write(folder / name)
+    base = outcome.done[0][0]
+    tested = tested_pack(preset(base.preset), place)
+    table.write(place.results / base.preset / (name + crossed_suffix(tested)))
     if name == "table1":
         from bench.illustrate import Studio, illustrate
 
-        for figure in illustrate(("rows", "training", "tuning"), Studio(outcome.done[0][0], place)):
+        # what shows training and tuning has nothing to do with a second data set
+        for figure in illustrate(("rows",) if tested else ("rows", "training", "tuning"), Studio(base, place)):
             if figure.skipped:
                 place.report.line(figure.skipped)
     return table, outcome.missing
@@ -62,9 +66,11 @@ def print_records(records: Sequence[Record]) -> None:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    shown = RichTable(title=f"{records[0].cell['preset']}, seed {records[0].cell['seed']}")
+    first = records[0]
+    where = f", tested on {first.data['name']}" if first.trained_on else ""
+    shown = RichTable(title=f"{first.cell['preset']}, seed {first.cell['seed']}{where}")
     names = {
-        "fid": f"FID↓ {records[0].features['name']}",
+        "fid": f"FID↓ {first.features['name']}",
         "kid": "KID↓",
         "ssim": "SSIM↑",
         "ssim_foreground": "fg-SSIM↑",

@@ -74,6 +74,12 @@ class Record:
         assert value is not None  # `from_dict` refuses a record without it
         return value
 
+    @property
+    def trained_on(self) -> Mapping[str, Any] | None:
+        """Name and digests of the training data, where the scores are of another data set; `data` names that one."""
+        found: Mapping[str, Any] | None = self.data.get("trained_on")
+        return found
+
     def has(self, metric: str) -> bool:
         return metric in self.metrics
 
@@ -162,11 +168,19 @@ def read_records(folder: Path) -> list[Record]:
     return [read_record(path) for path in sorted(folder.glob("*.json"))]
 
 
+def scored_on(records: Sequence[Record], digest: str | None) -> list[Record]:
+    """The records whose scores are of the second data set of that digest; None: of their own training data's."""
+    if digest is None:
+        return [record for record in records if record.trained_on is None]
+    return [record for record in records if record.trained_on is not None and record.data["digest"] == digest]
+
+
 def comparable(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
     """The records that can stand beside the newest one, and the titles of those that cannot.
 
     A folder of records keeps those of an earlier data set or of other FID features until they are made again. Those
-    of detected joints stand beside none of exact ones, however new they are.
+    of detected joints stand beside none of exact ones, however new they are, and so do those of a second data set
+    beside none that were tested on the data they were trained on.
     """
     if not records:
         return [], []
@@ -174,24 +188,32 @@ def comparable(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
     def side(record: Record) -> tuple[Any, ...]:
         return (
             record.cell.get("joints", "exact"),
+            str(record.trained_on),
             *(record.data[part] for part in ("digest", "image_size", "images")),
             *map(str, record.features.values()),
         )
 
-    newest = side(max(records, key=lambda record: (record.cell.get("joints", "exact") == "exact", record.created)))
+    def rank(record: Record) -> tuple[Any, ...]:
+        return record.cell.get("joints", "exact") == "exact", record.trained_on is None, record.created
+
+    newest = side(max(records, key=rank))
     return [r for r in records if side(r) == newest], [r.title for r in records if side(r) != newest]
 
 
 def refuse_mixed(records: Sequence[Record]) -> None:
     """Raises DataError, naming what differs and whose it is, unless the scores can stand side by side.
 
-    They can with one preset, data set, image size, number of images, FID features and N; seeds are pooled.
+    They can with one preset, training and test data, image size, number of images, FID features and N; seeds are
+    pooled.
     """
     if not records:
         raise DataError("a table needs at least one record; make them with `bench table1`")
     what: dict[str, Callable[[Record], Any]] = {
         "preset": lambda r: r.cell["preset"],
         "data digest": lambda r: r.data["digest"],
+        "training data": lambda r: (
+            f"{r.trained_on['name']} {r.trained_on['digest'][:12]}" if r.trained_on else "its own"
+        ),
         "image size": lambda r: r.data["image_size"],
         "number of images": lambda r: r.data["images"],
         "FID features": lambda r: f"{r.features['name']} {r.features['sha256'][:12]} d={r.features['dim']}",
@@ -208,5 +230,5 @@ def refuse_mixed(records: Sequence[Record]) -> None:
     if faults:
         raise DataError(
             f"these records cannot stand in one table; they differ in {'; '.join(faults)}. "
-            "Run the cells again with the same --preset, --data and --features"
+            "Run the cells again with the same --preset, --data, --test-data and --features"
         )

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from bench.build import build, method_class, pick_device, use_all_cores
-from bench.cells import Stages, Workplace, data_pack, record_name, stages
+from bench.cells import Stages, Workplace, data_pack, record_path, stages
 from bench.checkpoint import load_state
-from bench.data.pack import Pack
+from bench.data.beside import beside, refuse_known
+from bench.data.pack import Pack, link_pack
 from bench.environment import command_line, describe, git_state
 from bench.errors import UsageError
 from bench.files import read_json
@@ -35,13 +36,19 @@ def run_cell(cell: Cell, place: Workplace) -> Record:
     device = pick_device(cell.device)
     plan = stages(cell, place)
     pack = data_pack(size, place)
-    seen = pack  # by whoever draws the test characters
+    if plan.tested is not None:
+        refuse_known(pack, plan.tested)
+        link_pack(plan.tested, place.store)  # for whoever looks at the record later
+    tested = plan.tested or pack
+    seen = tested  # by whoever draws the test characters
     if cell.joints == "detected" and not plan.generate.done:
         with place.report.task("detect the joints of the test characters") as task:
-            seen = with_detected_joints(pack, place.store, task)
+            seen = with_detected_joints(tested, place.store, task)
     trained: dict[str, Any] = {}
     tuned: dict[str, Any] | None = None
     if plan.spec is None or plan.train is None:
+        if plan.tested is not None and cell.method == "nearest-pose" and not plan.generate.done:
+            seen = beside(seen, pack)  # the one floor that looks at training pictures
         with place.report.task(f"generate {plan.generate.label}") as task:
             drawn = plan.generate.run(lambda folder: generate_floor(cell.method, seen, folder, task))
     else:
@@ -54,9 +61,9 @@ def run_cell(cell: Cell, place: Workplace) -> Record:
         tuned = _tune(plan.tune, load, plan.spec, cell, pack, device, place) if plan.tune else None
         schedule = FineTune(tuned["lr"], tuned["passes"]) if tuned else plan.schedule
         drawn = _generate(plan.generate, load, plan.spec, cell, schedule, seen, device, place)
-    scored = score_images(plan, pack, device, place)
+    scored = score_images(plan, tested, device, place)
     record = make_record(cell, plan, pack, trained, tuned, drawn, scored, device, place)
-    write_record(place.results / cell.preset / "records" / f"{record_name(cell)}.json", record)
+    write_record(record_path(plan, place.results), record)
     return record
 
 
@@ -167,6 +174,9 @@ def make_record(
     warm = plan.warm_start.summary() if plan.warm_start else None
     schedule = tuned or (vars(plan.schedule) if isinstance(plan.schedule, FineTune) else None)
     notes = [*trained.get("notes", []), *_weight_notes(spec)]
+    name = "procedural" if place.data is None else place.data.name
+    tested = plan.tested
+    trained_on = {"name": name, "digest": pack.digest, "pixels": pack.pixel_digest}
     return Record.from_dict(
         {
             "schema": 1,
@@ -178,7 +188,7 @@ def make_record(
                 "adaptation": cell.adaptation,
                 "preset": cell.preset,
                 "seed": cell.seed,
-                "data": "procedural" if place.data is None else place.data.name,
+                "data": name,
                 "protocol": cell.protocol,
                 **({"joints": cell.joints} if cell.joints != "exact" else {}),
             },
@@ -199,8 +209,9 @@ def make_record(
                 "phases": [*(warm or {}).get("phases", []), *trained.get("phases", [])],
             },
             "data": {
-                "digest": pack.digest,
-                "pixels": pack.pixel_digest,
+                "digest": (tested or pack).digest,
+                "pixels": (tested or pack).pixel_digest,
+                **({"name": tested.folder.resolve().name, "trained_on": trained_on} if tested else {}),
                 "image_size": pack.image_size,
                 "characters": scored["characters"],
                 "images": scored["images"],

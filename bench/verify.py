@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,27 +54,33 @@ def images_of(record: Record, store: Path) -> Path:
     return drawn
 
 
-def pack_of(record: Record, store: Path, data: Path | None = None) -> Pack:
-    """The data a record was scored on: in the store, or the folder given; raises DataError when they are others."""
+def pack_of(record: Record, store: Path, folders: Sequence[Path] = ()) -> Pack:
+    """The data a record was scored on: one of `folders`, or in the store; raises DataError where it is none of them."""
     digest = str(record.data["digest"])
-    folder = data or store / "packs" / f"{digest[:12]}-{record.data['image_size']}"
-    if not folder.is_dir():
-        raise DataError(f"'{record.title}': data {digest[:12]} are not in {store}; name their folder with --data")
-    pack = open_pack(folder)
-    if pack.digest != digest:
-        raise DataError(f"'{record.title}' was scored on data {digest[:12]}; {folder} holds {pack.digest[:12]}")
-    return pack
+    for folder in (*folders, store / "packs" / f"{digest[:12]}-{record.data['image_size']}"):
+        if folder.is_dir() and (pack := open_pack(folder)).digest == digest:
+            return pack
+    option = "--test-data" if record.trained_on else "--data"
+    where = ", ".join(map(str, (*folders, store)))
+    raise DataError(
+        f"'{record.title}' was scored on data {digest[:12]}, which are not in {where}; name their folder with {option}"
+    )
 
 
 def verify(
-    record: Record, store: Path, device: torch.device, task: Task, data: Path | None = None, tolerance: float = 1e-4
+    record: Record,
+    store: Path,
+    device: torch.device,
+    task: Task,
+    folders: Sequence[Path] = (),
+    tolerance: float = 1e-4,
 ) -> list[Difference]:
     """Every score of `record` that its stored images do not give again.
 
     `tolerance` is relative, with 1e-6 beside it for numbers near zero: another machine sums in another order, which
     moves FID in its fifth digit or so. Raises DataError when images or data are not there or are damaged.
     """
-    drawn, pack = images_of(record, store), pack_of(record, store, data)
+    drawn, pack = images_of(record, store), pack_of(record, store, folders)
     try:
         with tempfile.TemporaryDirectory() as scratch:
             lpips = LPIPS(device) if "lpips" in record.metrics else None

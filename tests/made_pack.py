@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.layout import CLIPS, VIEWS
-from bench.data.pack import Pack
+from bench.data.pack import SCHEMA, Pack
+from bench.files import write_json
 
 SIZE = 32
 
@@ -46,4 +47,25 @@ def made_pack(train: int = 3, validation: int = 1, test: int = 2, frames: int = 
         character=np.repeat(np.arange(characters, dtype=np.int32), frames),
         view=view,
         clip=clip,
+    )
+
+
+def write_pack(pack: Pack, folder: Path) -> None:
+    """Put a pack where `open_pack` finds it."""
+    folder.mkdir(parents=True)
+    np.save(folder / "pixels.npy", pack.pixels)
+    np.save(folder / "keypoints.npy", pack.keypoints)
+    index = np.stack([pack.character, pack.view.astype(np.int32), pack.clip.astype(np.int32)], axis=1)
+    np.save(folder / "index.npy", index)
+    write_json(
+        folder / "pack.json",
+        {
+            "schema": SCHEMA,
+            "digest": pack.digest,
+            "pixel_digest": pack.pixel_digest,
+            "image_size": pack.image_size,
+            "names": pack.names,
+            "splits": pack.splits,
+            "tags": pack.tags,
+        },
     )

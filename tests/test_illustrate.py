@@ -26,7 +26,7 @@ from bench.figures.poses import Animation
 from bench.files import read_json, write_json
 from bench.generate import all_test_pairs, store_images
 from bench.illustrate import FIGURES, Outcome, Studio, chosen, illustrate
-from bench.illustrate.paper import _reach
+from bench.illustrate.paper import _reach, _targets
 from bench.illustrate.pictures import NotInStore, aligned_maps, drawn, model, spread
 from bench.plan import table1_cells, table2_cells, table4_cells
 from bench.progress import SilentReporter
@@ -152,6 +152,13 @@ def test_the_list_of_figures_keeps_those_of_earlier_calls(studio: Studio, place:
     assert list(listed) == ["1", "5"]
     assert listed["1"]["files"] == ["figure01-teaser.png", "figure01-teaser.pdf"]
     assert listed["1"]["command"].endswith("--only 1") and "unseen characters" in listed["1"]["caption"].lower()
+
+
+def test_few_characters_fill_a_grid_with_more_poses_of_each() -> None:
+    few, many = _targets(made_pack(test=2, frames=12), 6), _targets(made_pack(test=7), 6)
+    assert len({target for _, target in few}) == 6
+    assert [sum(pairs.source == other.source for other, _ in few) for pairs, _ in few] == [3] * 6
+    assert len({pairs.source for pairs, _ in many}) == len(many) == 6
 
 
 def test_drawn_images_are_found_by_frame(place: Workplace, pack: Pack) -> None:

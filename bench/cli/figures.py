@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.shared import Common, print_json, with_options
+from bench.cli.shared import Scored, print_json, with_options
 from bench.cli.tables import SeedsOption, seeds_of
 from bench.errors import SkippedError, UsageError
 
@@ -23,7 +23,7 @@ def figures(
         typer.Option("--people", help="For figure 7: a folder of images and their COCO annotations.json."),
     ] = None,
     seeds: SeedsOption = "",
-    options: Common,
+    options: Scored,
 ) -> None:
     """Make figures from what has been run: the paper's 1 and 4 to 11, curves, shots, cost, characters."""
     from bench.illustrate import Studio, chosen, illustrate

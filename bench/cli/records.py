@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.shared import Common, Place, print_json, with_options
+from bench.cli.shared import Common, Scored, Tested, print_json, with_options
 from bench.errors import DataError, UsageError
 
 
@@ -58,7 +58,7 @@ def verify(
     *,
     records: Annotated[list[Path] | None, typer.Argument(help="Record files; default: all of the preset.")] = None,
     tolerance: Annotated[float, typer.Option("--tolerance", help="Relative difference that is allowed.")] = 1e-4,
-    options: Common,
+    options: Scored,
 ) -> None:
     """Recompute records from their stored images; exit code 3 when a number differs or images are gone."""
     from bench.build import pick_device, use_all_cores
@@ -75,7 +75,7 @@ def verify(
         record = read_record(path)
         try:
             with place.report.task(f"verify {record.title}") as task:
-                wrong = check(record, place.store, device, task, options.data, tolerance)
+                wrong = check(record, place.store, device, task, options.folders(), tolerance)
             found[str(path)] = [vars(difference) for difference in wrong]
             text = "; ".join(f"{d.field} {d.recorded} recomputed as {d.recomputed}" for d in wrong[:5]) or "agrees"
             text += f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
@@ -96,13 +96,13 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="The zip to write.")] = Path("records.zip"),
     images: Annotated[bool, typer.Option("--images", help="With every generated picture.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
-    options: Place,
+    options: Tested,
 ) -> None:
     """Bundle the records, tables and figures of a preset in a zip."""
     from bench.export import export as bundle
 
     place = options.workplace()
-    names = bundle(options.results, options.preset, out, place.store if images else None, force)
+    names = bundle(options.results, options.preset, out, place.store if images else None, force, options.folders())
     if options.as_json:
         print_json({"file": str(out), "holds": names})
     else:

@@ -8,7 +8,7 @@ import json
 import tomllib
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ from bench.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from bench.cells import Workplace
+    from bench.data.pack import Pack
     from bench.plan import Later
     from bench.spec import Cell
 
@@ -25,6 +26,10 @@ PresetOption = Annotated[str, typer.Option("--preset", help="smoke, quick, stand
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of training; 0, 1, 2, …")]
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="A packed data set of your own; default: the preset's.")
+]
+TestDataOption = Annotated[
+    Path | None,
+    typer.Option("--test-data", help="Test on this packed data set's test characters; default: those of --data."),
 ]
 ResultsOption = Annotated[Path, typer.Option("--results", help="Where records, tables and figures go.")]
 StoreOption = Annotated[
@@ -57,6 +62,29 @@ class Place:
         if self.data is not None and not self.data.is_dir():
             raise UsageError(f"--data {self.data}: no such folder; make one with `bench data make`")
         return Workplace(self.store or default_root(), self.results, reporter(self.quiet), self.data, self.workers)
+
+
+@dataclass(frozen=True)
+class Tested(Place):
+    """Options of every command about scores on test characters, which may be of a second data set."""
+
+    test_data: TestDataOption = None
+
+    def workplace(self) -> Workplace:
+        if self.test_data is not None and not (self.test_data / "pack.json").is_file():
+            raise UsageError(f"--test-data {self.test_data}: no data set there; make one with `bench data render`")
+        return replace(super().workplace(), test_data=self.test_data)
+
+    def tested(self) -> Pack | None:
+        """The data set of --test-data; None where it is not given, or is the training data."""
+        from bench.cells import tested_pack
+        from bench.presets import preset
+
+        return tested_pack(preset(self.preset), self.workplace())
+
+    def folders(self) -> list[Path]:
+        """Where data sets may lie that are not in the store."""
+        return [folder for folder in (self.data, self.test_data) if folder is not None]
 
 
 def _read_file(context: typer.Context, path: Path | None) -> Path | None:
@@ -108,6 +136,11 @@ class Common(Place):
             method, self.preset, seed=self.seed, device=self.device, precision=self.precision,
             extractor=self.features, **changes,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scored(Tested, Common):
+    """Options of every command that runs cells up to their scores."""
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

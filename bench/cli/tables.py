@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.shared import Common, Place, print_json, show_plan, with_options
+from bench.cli.shared import Scored, Tested, print_json, show_plan, with_options
 from bench.errors import SkippedError, UsageError, unknown
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ FinetuneOption = Annotated[
 ]
 
 
-def seeds_of(seeds: str, options: Common) -> list[int]:
+def seeds_of(seeds: str, options: Scored) -> list[int]:
     if not seeds:
         return [options.seed]
     try:
@@ -32,7 +32,7 @@ def seeds_of(seeds: str, options: Common) -> list[int]:
         raise UsageError(f"--seeds '{seeds}': give whole numbers with commas, e.g. 0,1") from None
 
 
-def _table(name: str, seeds: str, options: Common, finetune: bool = False, also: str = "") -> None:
+def _table(name: str, seeds: str, options: Scored, finetune: bool = False, also: str = "") -> None:
     """Plan or make a table, and print it."""
     from bench.plan import cells_of
     from bench.publish import publish
@@ -57,35 +57,38 @@ def table1(
     seeds: SeedsOption = "",
     finetune: FinetuneOption = False,
     also: Annotated[str, typer.Option("--also", help="Further methods, with commas: dptn, package.module:Class.")] = "",
-    options: Common,
+    options: Scored,
 ) -> None:
     """The paper's Table 1: every method trained, scored on unseen characters, printed and written."""
     _table("table1", seeds, options, finetune, also)
 
 
 @with_options
-def table2(*, seeds: SeedsOption = "", finetune: FinetuneOption = False, options: Common) -> None:
+def table2(*, seeds: SeedsOption = "", finetune: FinetuneOption = False, options: Scored) -> None:
     """The paper's Table 2: Ours unadapted and at 1, 4 and 10 shots, without and with the multi-step loss."""
     _table("table2", seeds, options, finetune)
 
 
 @with_options
-def table4(*, seeds: SeedsOption = "", options: Common) -> None:
+def table4(*, seeds: SeedsOption = "", options: Scored) -> None:
     """The paper's Table 4: Ours without meta-learning, fine-tuning, FRM, multi-step loss, 4-shot."""
     _table("table4", seeds, options)
 
 
-def _of_records(name: str, options: Place) -> None:
+def _of_records(name: str, options: Tested) -> None:
     """A table of all records of the preset that can stand side by side, written and printed; runs nothing."""
     from bench import tables
-    from bench.records import comparable, read_records
+    from bench.cells import crossed_suffix
+    from bench.records import comparable, read_records, scored_on
 
-    folder = options.results / options.preset
-    records, others = comparable(read_records(folder / "records"))
+    folder, tested = options.results / options.preset, options.tested()
+    records, others = comparable(scored_on(read_records(folder / "records"), tested.digest if tested else None))
     if not records:
-        raise UsageError(f"{folder / 'records'} holds no records; make them with `bench table1` … `bench table4`")
+        raise UsageError(
+            f"{folder / 'records'} holds no records of this data; make them with `bench table1` … `bench table4`"
+        )
     table = {"claims": tables.claims, "budget": tables.budget}[name](records)
-    table.write(folder / name)
+    table.write(folder / (name + crossed_suffix(tested)))
     if options.as_json:
         print(table.to_json())
     else:
@@ -95,13 +98,13 @@ def _of_records(name: str, options: Place) -> None:
 
 
 @with_options
-def claims(*, options: Place) -> None:
+def claims(*, options: Tested) -> None:
     """Does it reproduce? The paper's claims against the records that are there; runs nothing."""
     _of_records("claims", options)
 
 
 @with_options
-def budget(*, options: Place) -> None:
+def budget(*, options: Tested) -> None:
     """Quality against cost: pairs, steps, minutes and scores of the records that are there; runs nothing."""
     _of_records("budget", options)
 
@@ -121,7 +124,7 @@ def run(
     joints: Annotated[
         str, typer.Option("--joints", help="Of the test characters: exact, or detected (by MoveNet).")
     ] = "exact",
-    options: Common,
+    options: Scored,
 ) -> None:
     """Do one cell: train (or take from the store), adapt, generate, score, record."""
     from bench.publish import print_records
@@ -152,7 +155,7 @@ def sweep(
     shots: Annotated[str, typer.Option("--shots", help="Numbers of shots, with commas.")] = "1,4,10",
     method: Annotated[str, typer.Option("--method", help="The method to sweep.")] = "ours",
     msl: MslOption = False,
-    options: Common,
+    options: Scored,
 ) -> None:
     """One method without adapting and at several numbers of shots; trains once."""
     from bench.plan import sweep_cells
@@ -167,12 +170,12 @@ def sweep(
 
 
 @with_options
-def ablate(*, seeds: SeedsOption = "", options: Common) -> None:
+def ablate(*, seeds: SeedsOption = "", options: Scored) -> None:
     """Another name of table4."""
     _table("table4", seeds, options)
 
 
-def _run_all(cells: Sequence[Cell], place: Workplace, options: Common) -> None:
+def _run_all(cells: Sequence[Cell], place: Workplace, options: Scored) -> None:
     """Run cells and print their records."""
     from bench.publish import print_records
     from bench.run import run_cell
@@ -193,7 +196,7 @@ def plan(
     what: Annotated[str, typer.Argument(help="table1, table2, table4, sweep, ablate or all.")],
     seeds: SeedsOption = "",
     finetune: FinetuneOption = False,
-    options: Common,
+    options: Scored,
 ) -> None:
     """Print the stages a table needs, what of them is in the store, and how long the rest will take."""
     from bench.plan import SHOTS, TABLES, cells_of, sweep_cells

@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -248,6 +250,21 @@ def pack_of(
     if (folder / "pack.json").exists():
         return open_pack(folder)
     return build_pack(dataset, folder, image_size, on_progress)
+
+
+def link_pack(pack: Pack, store_root: Path) -> None:
+    """Let the store find a pack that lies elsewhere by its digest, as those it made itself, through a link.
+
+    Without one, where links are not allowed, `bench verify` must be told the folder.
+    """
+    link, folder = store_root / "packs" / f"{pack.digest[:12]}-{pack.image_size}", pack.folder.resolve()
+    if link.resolve() == folder or (link.exists() and not link.is_symlink()):
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        temporary.symlink_to(folder, target_is_directory=True)
+        temporary.replace(link)
 
 
 def open_procedural(data_size: DataSize, store_root: Path) -> Pack | None:

@@ -31,7 +31,7 @@ from bench.plan import SHOTS, sweep_cells, table1_cells, table4_cells
 from bench.run import row_title
 from bench.spec import Cell
 
-GRID_CHARACTERS = 6
+GRID_ROWS = 6
 TEASER_CHARACTERS, TEASER_POSES = 3, 6
 GALLERY_CHARACTERS, GALLERY_POSES = 12, 3
 PEOPLE, PEOPLE_POSES = 4, 2
@@ -43,14 +43,15 @@ def _image(pack: Pack, frame: int) -> U8:
     return np.asarray(pack.rgb[frame])
 
 
-def _one_target_each(pack: Pack, count: int) -> list[tuple[CharacterPairs, int]]:
-    """Test characters, each with one target frame, which is another moment of the dance each time."""
-    chosen = spread_pairs(pack, count)
-    frames = [spread_targets(pairs, len(pairs.fid_targets)) for pairs in chosen]
-    return [
-        (pairs, targets[(3 * number + 1) % len(targets)])
-        for number, (pairs, targets) in enumerate(zip(chosen, frames, strict=True))
-    ]
+def _targets(pack: Pack, count: int) -> list[tuple[CharacterPairs, int]]:
+    """At most `count` target frames, each another moment of the dance: one a test character, or more of few of them."""
+    chosen, found = spread_pairs(pack, count), []
+    each = count // len(chosen)
+    for number, pairs in enumerate(chosen):
+        frames = spread_targets(pairs, len(pairs.fid_targets))
+        places = (3 * moment + 1 for moment in range(number * each, (number + 1) * each))
+        found += [(pairs, frame) for frame in dict.fromkeys(frames[place % len(frames)] for place in places)]
+    return found
 
 
 def teaser(studio: Studio) -> Made:
@@ -137,7 +138,7 @@ def compared(studio: Studio) -> list[Cell]:
 
 
 def grid(studio: Studio, cells: Sequence[Cell], path_stem: Path) -> tuple[list[Path], list[str]]:
-    """A row a character, a column a cell; the last cell must be there."""
+    """A row a character and pose, a column a cell; the last cell must be there."""
     pack = studio.pack
     pictures, missing = studio.drawn(cells, required=cells[-1])
     rows = [
@@ -147,7 +148,7 @@ def grid(studio: Studio, cells: Sequence[Cell], path_stem: Path) -> tuple[list[P
             outputs={title: found[target] for title, found in pictures.items()},
             truth=_image(pack, target),
         )
-        for pairs, target in _one_target_each(pack, GRID_CHARACTERS)
+        for pairs, target in _targets(pack, GRID_ROWS)
     ]
     return figures.comparison_grid(rows, path_stem), missing
 
@@ -164,7 +165,7 @@ def people(studio: Studio) -> Made:
         raise SkippedError("give a folder with images and their COCO annotations.json as --people DIR")
     pack, chosen = studio.pack, studio.people[:PEOPLE]
     cells = compared(studio)
-    targets = [target for _, target in _one_target_each(pack, len(chosen) * PEOPLE_POSES)]
+    targets = [target for _, target in _targets(pack, len(chosen) * PEOPLE_POSES)]
     poses = [pack.keypoints_of([targets[i % len(targets)]]) for i in range(len(chosen) * PEOPLE_POSES)]
     outputs: list[dict[str, U8]] = [{} for _ in poses]
     missing = []
@@ -216,7 +217,7 @@ def shots(studio: Studio) -> Made:
             msl={count: found[target] for count, found in msl.items()},
             truth=_image(pack, target),
         )
-        for pairs, target in _one_target_each(pack, GRID_CHARACTERS)
+        for pairs, target in _targets(pack, GRID_ROWS)
     ]
     paths = figures.shots_grid(rows, studio.folder / "figure08-shots")
     return Made(paths, f"Ours by number of support samples. {CHOSEN}", missing)
@@ -265,7 +266,7 @@ def failures(studio: Studio) -> Made:
     texture = np.array([textures[int(owner)] for owner in owners])
     occlusion = np.array([figures.self_occlusion(pack.keypoints[frame]) for frame in frames])
     _, firsts = np.unique(owners[order := np.argsort(ssim, kind="stable")], return_index=True)
-    worst = order[np.sort(firsts)][:GRID_CHARACTERS]
+    worst = order[np.sort(firsts)][:GRID_ROWS]
     cases = [
         figures.Failure(
             source=_image(pack, pairs_of[int(owners[i])].source),

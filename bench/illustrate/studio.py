@@ -9,14 +9,14 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.build import method_class
-from bench.cells import Workplace, data_pack, record_name
+from bench.cells import Workplace, data_pack, figures_folder, record_name, tested_pack
 from bench.data.pack import Pack
 from bench.data.people import Framing, Person, read_people
 from bench.errors import SkippedError, UsageError
 from bench.illustrate.pictures import Drawn, Model, NotInStore, drawn, model
 from bench.plan import BASELINES
 from bench.presets import preset
-from bench.records import Record, comparable, read_record
+from bench.records import Record, comparable, read_record, scored_on
 from bench.run import row_title
 from bench.spec import FLOORS, Cell
 from bench.store import default_root
@@ -36,8 +36,14 @@ class Studio:
 
     def __init__(self, base: Cell, place: Workplace, people: Path | None = None) -> None:
         self.base, self.place, self.people_folder = base, place, people
-        self.folder = place.results / base.preset / "figures"
+        self.tested = tested_pack(preset(base.preset), place)
+        self.folder = figures_folder(place.results, base.preset, self.tested)
         self._models: dict[str, Model] = {}
+
+    @property
+    def crossed_note(self) -> str:
+        """What a caption says of a second data set."""
+        return f" Tested on other data than trained on: {self.tested.folder.resolve().name}." if self.tested else ""
 
     def ours(self, variant: str = "msl", shots: int = 1, adaptation: str = "default") -> Cell:
         """A cell of Ours."""
@@ -45,7 +51,8 @@ class Studio:
 
     @cached_property
     def pack(self) -> Pack:
-        return data_pack(preset(self.base.preset), self.place)
+        """The data whose test characters are shown."""
+        return self.tested or data_pack(preset(self.base.preset), self.place)
 
     @cached_property
     def people(self) -> list[Person]:
@@ -60,7 +67,7 @@ class Studio:
 
     @cached_property
     def records(self) -> dict[str, Record]:
-        """Records of the preset by file name, without those that cannot stand beside the newest one.
+        """Records of the preset and test data by file name, without those that cannot stand beside the newest one.
 
         Raises SkippedError where there is none.
         """
@@ -68,7 +75,7 @@ class Studio:
         every = {path.stem: read_record(path) for path in sorted(folder.glob("*.json"))}
         if not every:
             raise SkippedError(f"no records in {folder}")
-        kept, _ = comparable(list(every.values()))
+        kept, _ = comparable(scored_on(list(every.values()), self.tested.digest if self.tested else None))
         return {name: record for name, record in every.items() if record in kept}
 
     def further_methods(self) -> list[Cell]:
@@ -113,6 +120,7 @@ class Studio:
         for option, value, usual in (
             ("--seed", self.base.seed, 0),
             ("--data", self.place.data, None),
+            ("--test-data", self.place.test_data, None),
             ("--store", self.place.store, default_root()),
             ("--results", self.place.results, Path("results")),
         ):

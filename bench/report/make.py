@@ -16,11 +16,12 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.cells import crossed_suffix, figures_folder
 from bench.data.pack import Pack
 from bench.errors import DataError
 from bench.files import read_json, write_bytes
 from bench.generate import all_test_pairs, to_uint8
-from bench.records import INTERVALS, Record, comparable, read_records
+from bench.records import INTERVALS, Record, comparable, read_records, scored_on
 from bench.tables.table1 import BASELINES
 from bench.verify import images_of, pack_of
 from methods.pose import stick_figure
@@ -38,31 +39,36 @@ class Report:
     without_pictures: Mapping[str, str]
 
 
-def make_report(results: Path, preset: str, store: Path, out: Path, data: Path | None = None) -> Report:
+def make_report(
+    results: Path, preset: str, store: Path, out: Path, folders: Sequence[Path] = (), tested: Pack | None = None
+) -> Report:
     """Write `out`/index.html with the tables, figures, records and, where the store holds them, pictures of a preset.
 
-    Every picture of a character is one sheet: a row a method, a column a pose. Raises DataError where there are no
-    records.
+    Every picture of a character is one sheet: a row a method, a column a pose. `folders` hold data that are not in the
+    store. With `tested`, all of it is of what was tested on that second data set; without, nothing is. Raises DataError
+    where there are no records.
     """
-    folder = results / preset
-    records, others = comparable(read_records(folder / "records"))
+    folder, suffix = results / preset, crossed_suffix(tested)
+    records, others = comparable(scored_on(read_records(folder / "records"), tested.digest if tested else None))
     records.sort(key=_order)
     if not records:
-        raise DataError(f"{folder / 'records'} holds no records; make them with `bench table1 --preset {preset}`")
+        raise DataError(
+            f"{folder / 'records'} holds no records of this data; make them with `bench table1 --preset {preset}`"
+        )
     building = out.with_name(f".{out.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     (building / "figures").mkdir(parents=True)
-    figures = sorted((folder / "figures").glob("*.png"))
+    figures = sorted(figures_folder(results, preset, tested).glob("*.png"))
     for figure in figures:
         shutil.copyfile(figure, building / "figures" / figure.name)
         if figure.with_suffix(".pdf").exists():
             shutil.copyfile(figure.with_suffix(".pdf"), building / "figures" / f"{figure.stem}.pdf")
-    browser, without = _browser(records, store, building, data)
+    browser, without = _browser(records, store, building, folders)
     page = _template().render(
         preset=preset,
         first=records[0],
         # written by Table.to_html, which escapes what it is given
-        tables=[Markup(path.read_text(encoding="utf-8")) for path in _tables(folder)],
+        tables=[Markup(path.read_text(encoding="utf-8")) for path in _tables(folder, suffix)],
         figures=[{"name": f.stem, "title": _title(f.stem), "pdf": f.with_suffix(".pdf").exists()} for f in figures],
         browser=browser,
         # "<" could end the script element that holds it
@@ -85,8 +91,8 @@ def _order(record: Record) -> tuple[Any, ...]:
     return record.kind != "method", place, record.cell["variant"], record.cell["shots"], record.title
 
 
-def _tables(folder: Path) -> list[Path]:
-    return [path for name in TABLES if (path := folder / f"{name}.html").exists()]
+def _tables(folder: Path, suffix: str) -> list[Path]:
+    return [path for name in TABLES if (path := folder / f"{name}{suffix}.html").exists()]
 
 
 def _title(stem: str) -> str:
@@ -105,7 +111,7 @@ def _template() -> Any:
 
 
 def _browser(
-    records: Sequence[Record], store: Path, out: Path, data: Path | None
+    records: Sequence[Record], store: Path, out: Path, folders: Sequence[Path]
 ) -> tuple[dict[str, Any] | None, dict[str, str]]:
     """Sheets of pictures by character with what the page must know of them, and the rows that have none."""
     drawn: list[tuple[Record, NDArray[np.uint8], dict[int, int]]] = []
@@ -121,7 +127,7 @@ def _browser(
             without[_name(record)] = str(error)
     if not drawn:
         return None, without
-    pack = pack_of(drawn[0][0], store, data)
+    pack = pack_of(drawn[0][0], store, folders)
     characters = []
     for pairs in all_test_pairs(pack):
         name = pack.names[pack.character[pairs.source]]

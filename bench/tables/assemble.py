@@ -55,7 +55,7 @@ def assemble(
         printed = tuple(_row(next(shared), ranking, footnotes, compared, everyone) for _ in section.lines)
         blocks.append(Block(section.name, printed, section.heading))
     facts = facts_of(rows)
-    full = f"{title}, preset {facts['preset']}"
+    full = f"{title}, {setting(facts)}"
     return Table(full, tuple(columns), tuple(blocks), tuple(footnotes.texts), facts, _caption(facts))
 
 
@@ -137,11 +137,13 @@ def _row(line: Line, ranking: Ranking, footnotes: Footnotes, compared: Compared 
 def facts_of(rows: Sequence[Pooled]) -> dict[str, Any]:
     """What the numbers depend on, for captions and JSON."""
     first, records = rows[0].record, members_of(rows)
+    second = {"test_data": first.data["name"], "test_data_digest": first.data["digest"]} if first.trained_on else {}
     return {
         "preset": first.cell["preset"],
         "data": first.cell["data"],
+        **second,
         "seeds": sorted({seed for row in rows if row.trained for seed in row.seeds}),
-        "data_digest": first.data["digest"],
+        "data_digest": (first.trained_on or first.data)["digest"],
         "image_size": first.data["image_size"],
         "characters": first.data["characters"],
         "images": first.data["images"],
@@ -151,11 +153,20 @@ def facts_of(rows: Sequence[Pooled]) -> dict[str, Any]:
     }
 
 
+def setting(facts: Mapping[str, Any]) -> str:
+    """Of which preset a table is, and of which data sets where there are two."""
+    two = f", trained on {facts['data']}, tested on {facts['test_data']}" if "test_data" in facts else ""
+    return f"preset {facts['preset']}{two}"
+
+
 def scored_set(facts: Mapping[str, Any]) -> str:
     """What was scored, as a sentence without its full stop."""
+    data = f"{facts['data']} data {facts['data_digest'][:12]}"
+    if "test_data" in facts:
+        data = f"trained on {data}, tested on {facts['test_data']} data {facts['test_data_digest'][:12]}"
     return (
         f"{facts['images']} images of {facts['characters']} unseen characters, {facts['image_size']} px, "
-        f"{facts['data']} data {facts['data_digest'][:12]}, preset {facts['preset']}"
+        f"{data}, preset {facts['preset']}"
     )
 
 

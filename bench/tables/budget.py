@@ -15,6 +15,7 @@ from bench.tables.assemble import (
     scored_set,
     seed_note,
     seeds_sentence,
+    setting,
     timing_notes,
 )
 from bench.tables.lines import Footnotes, notes_of, shared_notes
@@ -84,7 +85,7 @@ def budget(records: Sequence[Record]) -> Table:
         "± is half of a 95 % interval (bootstrap over characters); FID has none. Bold: better, as a number, than every "
         f"row that took as long or less. {origin_of(facts)}"
     )
-    title = f"Quality against cost, preset {facts['preset']}"
+    title = f"Quality against cost, {setting(facts)}"
     return Table(title, columns, (Block("methods", tuple(printed)),), tuple(footnotes.texts), facts, caption)
 
 

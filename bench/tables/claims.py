@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.paper_numbers import NOT_COMPARABLE, TABLE1, TABLE2, TABLE4, Published
 from bench.records import Record
 from bench.render_table import Block, Column, Row, Table, Value
-from bench.tables.assemble import facts_of, features_of, origin_of, scored_set, seed_note, seeds_sentence
+from bench.tables.assemble import facts_of, features_of, origin_of, scored_set, seed_note, seeds_sentence, setting
 from bench.tables.compare import gain_of
 from bench.tables.lines import Footnotes
 from bench.tables.metrics import BY_KEY, scored
@@ -105,7 +105,7 @@ def claims(records: Sequence[Record]) -> Table:
         "distinguishable: it holds zero, or seeds disagree in the sign. One interval in twenty misses by chance. "
         f"{features_of(facts)} {origin_of(facts)}"
     )
-    title = f"Does it reproduce? Preset {facts['preset']}"
+    title = f"Does it reproduce? P{setting(facts).removeprefix('p')}"
     return Table(title, columns, tuple(blocks), tuple(footnotes.texts), facts, caption, "Claim")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.paper_numbers import Published, published
+from bench.records import Record
 from bench.tables.rows import Pooled, RowName, by_name
 
 TRUTH_NOTE = (
@@ -63,6 +64,12 @@ class Slot:
     name: RowName
     paper: Published | None = None
     known_as: tuple[str, ...] = ()  # further titles under which a reason for its absence may come
+
+
+def command_of(table: str, record: Record) -> str:
+    """The command that makes the rows of a table that stand beside a record."""
+    second = f" --test-data {record.data['name']}" if record.trained_on else ""
+    return f"bench {table} --preset {record.cell['preset']}{second}"
 
 
 def fill(slots: Sequence[Slot], rows: Sequence[Pooled], missing: Mapping[str, str], command: str) -> list[Line]:

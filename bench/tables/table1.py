@@ -10,7 +10,7 @@ from bench.render_table import Table
 from bench.spec import FLOORS
 from bench.tables.assemble import assemble
 from bench.tables.compare import Tie
-from bench.tables.lines import Line, Section, Slot, fill, left_out
+from bench.tables.lines import Line, Section, Slot, command_of, fill, left_out
 from bench.tables.rows import RowName, pool
 
 BASELINES = ("patn", "pg2", "pix2pix", "xinggan")
@@ -35,7 +35,7 @@ def table1(records: Sequence[Record], missing: Mapping[str, str] | None = None, 
     named = {slot.name for slot in slots}
     more = [Line.of(row) for row in rows if row.name not in named]
     more += left_out(reasons, more, slots)
-    command = f"bench table1 --preset {records[0].cell['preset']}"
+    command = command_of("table1", records[0])
     sections = [Section("methods", "", fill(METHODS, rows, reasons, command))]
     if more:
         sections.append(Section("more", MORE, more))

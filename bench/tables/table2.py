@@ -10,7 +10,7 @@ from bench.records import Record
 from bench.render_table import Table
 from bench.tables.assemble import Compared, assemble
 from bench.tables.compare import Tie
-from bench.tables.lines import Line, Section, Slot, fill, left_out
+from bench.tables.lines import Line, Section, Slot, command_of, fill, left_out
 from bench.tables.rows import Pooled, RowName, pool
 
 SHOTS = (0, 1, 4, 10)
@@ -27,7 +27,7 @@ def table2(records: Sequence[Record], missing: Mapping[str, str] | None = None, 
     belongs to it.
     """
     rows, reasons = pool(records), missing or {}
-    command = f"bench table2 --preset {records[0].cell['preset']}"
+    command = command_of("table2", records[0])
     ours = [row for row in rows if row.name.method == "ours" and row.name.variant in HEADINGS and _by_default(row)]
     tuned = sorted((row for row in rows if _is_baseline(row, rows)), key=_in_the_papers_order)
     if not ours and not tuned:

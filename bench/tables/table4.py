@@ -10,7 +10,7 @@ from bench.records import Record
 from bench.render_table import Table
 from bench.tables.assemble import Compared, assemble
 from bench.tables.compare import Tie
-from bench.tables.lines import Line, Section, Slot, fill, left_out
+from bench.tables.lines import Line, Section, Slot, command_of, fill, left_out
 from bench.tables.rows import JOINT, Pooled, RowName, by_name, pool
 
 FULL = RowName("ours", "msl", 4)
@@ -38,7 +38,7 @@ def table4(records: Sequence[Record], missing: Mapping[str, str] | None = None, 
     belongs to it.
     """
     rows, reasons = pool(records), missing or {}
-    command = f"bench table4 --preset {records[0].cell['preset']}"
+    command = command_of("table4", records[0])
     slots = [*ABLATIONS, *APART]
     found = by_name(rows)
     if not any(slot.name in found for slot in slots):
