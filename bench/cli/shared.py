@@ -148,9 +148,7 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False))
 
 
-def show_plan(
-    cells: Sequence[Cell | Later], place: Workplace, as_json: bool, forecast: Forecast | None = None
-) -> None:
+def show_plan(cells: Sequence[Cell | Later], place: Workplace, as_json: bool, forecast: Forecast | None = None) -> None:
     """Print the stages that `cells` need, their state, an estimate of the time, and what GPUs would take."""
     from bench.plan import plan
 

@@ -52,7 +52,7 @@ def show_outcomes(outcomes: dict[str, Outcome], options: Common) -> None:
     """
     from bench.publish import print_records, publish
 
-    place, missing, values = options.workplace(), {}, []
+    place, missing = options.workplace(), dict[str, str]()
     for name, outcome in outcomes.items():
         missing |= outcome.missing
         if name:
@@ -63,7 +63,8 @@ def show_outcomes(outcomes: dict[str, Outcome], options: Common) -> None:
         records = [record for _, record in outcome.done]
         print_json([record.to_dict() for record in records]) if options.as_json else print_records(records)
     if missing:
-        raise SkippedError(f"done, but rows were left out: {'; '.join(f'{row}: {why}' for row, why in missing.items())}")
+        why = "; ".join(f"{row}: {reason}" for row, reason in missing.items())
+        raise SkippedError(f"done, but rows were left out: {why}")
 
 
 @with_options

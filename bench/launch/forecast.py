@@ -16,8 +16,8 @@ from typing import Any
 from bench.cells import Workplace, stages
 from bench.data.pack import open_pack
 from bench.files import read_json
-from bench.inspect import inspect
 from bench.launch.drive import graph
+from bench.launch.macs import BACKWARD, network_macs, spec_of, training_macs
 from bench.launch.outcome import title_of
 from bench.launch.schedule import makespan, ranks
 from bench.plan import Later, NotYet, PlannedStage, plan
@@ -25,8 +25,6 @@ from bench.presets import Preset, preset
 from bench.spec import Cell
 from bench.timing_record import Measurement, Timings
 
-BACKWARD = 3  # a forward and a backward pass, in forward passes: gradients by inputs and by weights cost one each
-DISCRIMINATOR = 3 + 3 + 3  # passes a sample: with a real, with a generated image, and once more for the generator
 SCORE_SECONDS = 0.1  # an image, where no record tells
 
 
@@ -155,6 +153,7 @@ class Clock:
     def __init__(self, place: Workplace, gpu: Gpu) -> None:
         self._place, self._gpu = place, gpu
         self._score_seconds = _score_seconds(place.results)
+        self._networks = cache(network_macs)
 
     def stage(self, planned: PlannedStage) -> Expected:
         if planned.state == "done":
@@ -170,13 +169,16 @@ class Clock:
             return Expected(self._score_seconds * self._people(size)[2], "estimate")
         if planned.cell.is_floor:
             return Expected(0.0, "estimate")
+        if planned.stage.kind == "train":
+            spec = spec_of(stages(planned.cell, self._place), planned.step)
+            with self._place.report.task(f"count {planned.stage.label}"):
+                macs, how = training_macs(spec, planned.stage.source, self._place.store)
+            return Expected(self._gpu.seconds(macs), "estimate" if how == "counted" else "rough estimate")
         return Expected(self._gpu.seconds(self._macs(planned, size)), "estimate")
 
     def _macs(self, planned: PlannedStage, size: Preset) -> float:
-        method = planned.cell.method
-        draw, judge = network_macs(method, size.name)
-        if planned.stage.kind == "train":
-            return _samples(planned) * (BACKWARD * draw + DISCRIMINATOR * judge)
+        """Of a tune or a generate stage. Its longest schedule counts, for which one will be chosen is not known."""
+        draw, _ = self._networks(planned.cell.method, size.name)
         validation, test, images = self._people(size)
         shots = planned.cell.shots
         if planned.step == "tune":
@@ -200,27 +202,9 @@ class Clock:
         return len(pack.characters("validation")), test, len(pack.frames_in("test")) - test
 
 
-@cache
-def network_macs(method: str, preset_name: str) -> tuple[int, int]:
-    """Multiply-accumulates of one image: of everything that draws, and of all discriminators."""
-    draw = judge = 0
-    for network in inspect(method, preset_name):
-        if network.name.startswith(("D_", "discriminator")):
-            judge += network.macs
-        else:
-            draw += network.macs
-    return draw, judge
-
-
 def _pairs_or_queries(planned: PlannedStage) -> int:
     budget = planned.stage.identity["budget"]
     return int(budget["pairs"] or budget["queries"])
-
-
-def _samples(planned: PlannedStage) -> int:
-    """Pairs; of meta-training a query and a support sample each inner step."""
-    budget, options = planned.stage.identity["budget"], planned.stage.identity["options"]
-    return int(budget["pairs"] + budget["queries"] * (1 + int(options.get("inner_steps", 4))))
 
 
 @cache
@@ -242,4 +226,3 @@ def _score_seconds(results: Path) -> float:
         record = read_json(path)
         found.append(record["seconds"]["score"] / record["data"]["images"])
     return statistics.median(found) if found else SCORE_SECONDS
-

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
@@ -130,8 +130,13 @@ class LocalPool:
 
     whole_chains = False
 
-    def __init__(self, environments: Sequence[Mapping[str, str]], place: Workplace) -> None:
-        self._place, self._free = place, list(environments)
+    def __init__(
+        self,
+        environments: Sequence[Mapping[str, str]],
+        place: Workplace,
+        target: Callable[[Connection, Workplace], None] = work,
+    ) -> None:
+        self._place, self._free, self._target = place, list(environments), target
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> LocalPool:
@@ -161,7 +166,7 @@ class LocalPool:
         ours, theirs = context.Pipe()
         environment = self._free.pop(0)
         quiet = replace(self._place, report=SilentReporter())  # the worker puts its own in; a terminal cannot be sent
-        process = context.Process(target=work, args=(theirs, quiet), daemon=True)
+        process = context.Process(target=self._target, args=(theirs, quiet), daemon=True)
         with _spawning(environment):
             process.start()
         theirs.close()

@@ -63,8 +63,8 @@ class Cluster:
         gpus = self.gpus or {"": float("inf")}
         enough = sorted((memory, name) for name, memory in gpus.items() if memory >= needs.gpu_gib)
         if not enough:
-            largest = max(gpus.values())
-            raise UsageError(f"a training needs {needs.gpu_gib:g} GiB of GPU memory, and --gpu names {largest:g} at most")
+            most = max(gpus.values())
+            raise UsageError(f"a training needs {needs.gpu_gib:g} GiB of GPU memory, and --gpu names {most:g} at most")
         name = enough[0][1]
         return f"{name}:1" if name else "1"
 
@@ -153,7 +153,8 @@ class SlurmPool:
         for keys, job in list(self._jobs.items()):
             if job.done():
                 failure = self._failure(job)
-                ended.append(Finished(keys, failure, failure is not None and failure.exit_code == Interrupted.exit_code))
+                interrupted = failure is not None and failure.exit_code == Interrupted.exit_code
+                ended.append(Finished(keys, failure, interrupted))
                 del self._jobs[keys]
         if not ended:
             time.sleep(seconds)
