@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from bench.build import method_class
 from bench.cells import Stages, Workplace, equal_samples, record_path, stages
-from bench.errors import UsageError
+from bench.errors import UsageError, unknown
 from bench.files import read_json
 from bench.presets import preset
+from bench.run import STEPS
 from bench.spec import FLOORS, Cell
-from bench.store import Stage, stored_stages
+from bench.store import Stage, StoredStage, stored_stages
 
 BASELINES = ("patn", "pg2", "pix2pix", "xinggan")  # the paper's order
 SHOTS = (1, 4, 10)
+EQUAL_SECONDS = "w/o ML (equal seconds)"
 
 
 class NotYet(UsageError):
     """The cell depends on trainings that have not been done."""
 
 
-Later = Callable[[Workplace], Cell]
-"""A cell that can be named only once others are done."""
+@dataclass(frozen=True)
+class Later:
+    """A cell that can be named only once others are trained."""
+
+    label: str
+    seed: int
+    after: tuple[Cell, ...]  # the first says how long it will train, the last what
+    name: Callable[[Workplace], Cell]  # raises NotYet before that
 
 
 def table1_cells(base: Cell) -> list[Cell]:
@@ -68,8 +77,14 @@ def table4_cells(base: Cell) -> list[Cell | Later]:
         replace(full, variant="", label="w/o MSL"),
         replace(full, variant="k2", label="K=2 w/o MSL"),
         replace(full, label="Ours (MSL)"),
-        lambda place: equal_seconds_cell(base, place),
+        Later(EQUAL_SECONDS, base.seed, _equal_seconds_after(base), partial(equal_seconds_cell, base)),
     ]
+
+
+def _equal_seconds_after(base: Cell) -> tuple[Cell, Cell]:
+    """The cells whose trainings w/o ML at equal seconds is named by: Ours (MSL), w/o ML at equal samples."""
+    full = replace(base, method="ours", variant="msl", shots=4, adaptation="default")
+    return full, replace(full, variant="wo-ml", extra_pairs=equal_samples(preset(base.preset)))
 
 
 TABLES = ("table1", "table2", "table4")
@@ -102,13 +117,38 @@ def cells_of(
     return found
 
 
+WHAT = (*TABLES, "sweep", "ablate", "all")
+
+
+def cells_named(what: str, base: Cell, seeds: Sequence[int], finetune: bool = False) -> dict[str, list[Cell | Later]]:
+    """The cells of one of WHAT by the table they are of; a sweep is of none, which is ""."""
+    match what:
+        case "sweep":
+            return {"": [cell for seed in seeds for cell in sweep_cells(replace(base, seed=seed), SHOTS)]}
+        case "all":
+            return {name: cells_of(name, base, seeds, finetune) for name in TABLES}
+        case "ablate":
+            return {"table4": cells_of("table4", base, seeds)}
+        case _ if what in TABLES:
+            return {what: cells_of(what, base, seeds, finetune)}
+    raise unknown("table", what, WHAT)
+
+
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage some cells need."""
+    """A stage some cells need: a node of the graph that launchers work through."""
 
     stage: Stage
     state: str  # "done", "unfinished", "stale" (made by other code) or "to do"
     seconds: float | None  # expected; None: no history
+    cell: Cell  # the first that needs it
+    step: str  # which of its stages this is, one of STEPS
+    needs: tuple[str, ...]  # keys of the stages before it
+    device: str = ""  # on which `seconds` were measured
+
+    @property
+    def key(self) -> str:
+        return self.stage.key
 
 
 def plan(cells: Sequence[Cell | Later], place: Workplace) -> list[PlannedStage]:
@@ -120,36 +160,45 @@ def plan(cells: Sequence[Cell | Later], place: Workplace) -> list[PlannedStage]:
     planned: dict[str, PlannedStage] = {}
     for entry in cells:
         try:
-            cell = entry(place) if callable(entry) else entry
+            cell = entry.name(place) if isinstance(entry, Later) else entry
         except NotYet:
             continue
         found = stages(cell, place)
-        needed = (found.warm_start, found.train, found.tune, found.generate, found.score)
-        for stage in needed:
-            if stage is None or stage.key in planned:
+        needs: tuple[str, ...] = ()
+        for step in STEPS:
+            stage: Stage | None = getattr(found, step)
+            if stage is None:
                 continue
-            if stage.done:
-                planned[stage.key] = PlannedStage(stage, "done", 0.0)
-                continue
-            other = stored.get((stage.kind, stage.address))
-            state = "to do"
-            if other is not None:
-                state = "unfinished" if other.folder == stage.folder else "stale"
-            planned[stage.key] = PlannedStage(stage, state, _expected(stage, found, place.results))
+            if stage.key not in planned:
+                state = _state(stage, stored)
+                seconds, device = (0.0, "") if state == "done" else _expected(stage, found, place.results)
+                planned[stage.key] = PlannedStage(stage, state, seconds, cell, step, needs, device)
+            needs = (stage.key,)
     return list(planned.values())
 
 
-def _expected(stage: Stage, cell_stages: Stages, results: Path) -> float | None:
-    """Seconds the same stage took when the record of its cell was written, if there is one."""
-    path = record_path(cell_stages, results)
-    if not path.exists():
-        return None
-    seconds = read_json(path)["seconds"]
+def _state(stage: Stage, stored: Mapping[tuple[str, str], StoredStage]) -> str:
+    if stage.done:
+        return "done"
+    other = stored.get((stage.kind, stage.address))
+    if other is None:
+        return "to do"
+    return "unfinished" if other.folder == stage.folder else "stale"
+
+
+def _expected(stage: Stage, cell_stages: Stages, results: Path) -> tuple[float | None, str]:
+    """Seconds the same stage took by the record of its cell, or of another seed of it, and on which device."""
+    cell = cell_stages.cell
+    others = (replace(cell_stages, cell=replace(cell, seed=seed)) for seed in (cell.seed, 0, 1))
+    found = [path for other in others if (path := record_path(other, results)).exists()]
+    if not found:
+        return None, ""
+    record = read_json(found[0])
+    seconds, device = record["seconds"], str(record["environment"]["device"])
     field = "warm_start" if stage is cell_stages.warm_start else stage.kind
     if field == "generate":
-        characters = read_json(path)["data"]["characters"]
-        return float(seconds["generate"] + seconds["adapt_per_character"] * characters)
-    return float(seconds.get(field, 0.0))
+        return float(seconds["generate"] + seconds["adapt_per_character"] * record["data"]["characters"]), device
+    return float(seconds.get(field, 0.0)), device
 
 
 def equal_seconds_cell(base: Cell, place: Workplace) -> Cell:
@@ -158,12 +207,11 @@ def equal_seconds_cell(base: Cell, place: Workplace) -> Cell:
     Raises NotYet until the trainings of Ours (MSL) and of the w/o ML row are in the store. The number of pairs is
     rounded to a hundred, so that it is the same at the next call.
     """
-    full = replace(base, method="ours", variant="msl", shots=4, adaptation="default")
-    joint = replace(full, variant="wo-ml", extra_pairs=equal_samples(preset(base.preset)))
+    full, joint = _equal_seconds_after(base)
     meta_stage, joint_stage = stages(full, place).train, stages(joint, place).train
     assert meta_stage is not None and joint_stage is not None
     if not (meta_stage.done and joint_stage.done):
         raise NotYet("w/o ML at equal seconds needs the trainings it is to equal; run `bench table4`")
     rate = joint_stage.summary()["seconds"] / joint.extra_pairs
     pairs = max(100, round(meta_stage.summary()["seconds"] / rate / 100) * 100)
-    return replace(joint, extra_pairs=pairs, label="w/o ML (equal seconds)")
+    return replace(joint, extra_pairs=pairs, label=EQUAL_SECONDS)

@@ -6,7 +6,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class Task(Protocol):
@@ -72,18 +75,18 @@ class SilentReporter:
 
 
 class RichReporter:
-    """Progress bars on stderr, with the time a task still needs."""
+    """Progress bars on stderr, with the time a task still needs; one below the other when several tasks run."""
 
     def __init__(self) -> None:
         from rich.console import Console
 
         self._console = Console(stderr=True)
+        self._progress: Progress | None = None  # while there are tasks
+        self._tasks = 0
 
-    @contextmanager
-    def _context(self, label: str) -> Iterator[Task]:
+    def _bars(self) -> Progress:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        started = time.monotonic()
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -91,14 +94,29 @@ class RichReporter:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            bar = progress.add_task(label, total=None, note="")
+        bars = Progress(*columns, console=self._console, transient=True)
+        bars.start()
+        return bars
 
-            class _Bar:
-                def update(self, done: int, total: int, note: str = "") -> None:
-                    progress.update(bar, completed=done, total=total, note=note)
+    @contextmanager
+    def _context(self, label: str) -> Iterator[Task]:
+        started = time.monotonic()
+        bars = self._progress = self._progress or self._bars()
+        self._tasks += 1
+        bar = bars.add_task(label, total=None, note="")
 
+        class _Bar:
+            def update(self, done: int, total: int, note: str = "") -> None:
+                bars.update(bar, completed=done, total=total, note=note)
+
+        try:
             yield _Bar()
+        finally:
+            bars.remove_task(bar)
+            self._tasks -= 1
+            if not self._tasks:
+                bars.stop()
+                self._progress = None
         self.line(f"{label}: {time.monotonic() - started:.1f} s")
 
     def task(self, label: str) -> AbstractContextManager[Task]:

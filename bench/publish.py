@@ -1,52 +1,26 @@
-"""Running the cells of a table and writing what people see: table files and figures."""
+"""Writing what people see of cells that were done: table files and figures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from bench.cells import Workplace, crossed_suffix, tested_pack
-from bench.errors import NonFiniteLoss
-from bench.plan import Later
+from bench.launch.outcome import Outcome
 from bench.presets import preset
 from bench.records import Record
-from bench.run import row_title, run_cell
-from bench.spec import Cell
 from bench.tables import Table, table1, table2, table4
 
 FORMS = {"table1": table1, "table2": table2, "table4": table4}
 """How the records of each table of `bench.plan.TABLES` are printed."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Cells that were done, with their records, and why others were not."""
+def publish(name: str, outcome: Outcome, place: Workplace) -> Table:
+    """Write a table of TABLES, and for Table 1 its figures, under `results/<preset>/`.
 
-    done: list[tuple[Cell, Record]]
-    missing: dict[str, str]  # row title -> reason
-
-
-def run_cells(cells: Sequence[Cell | Later], place: Workplace) -> Outcome:
-    """Do all cells, in order. One whose training diverges is said aloud and left out; the rest goes on."""
-    outcome = Outcome([], {})
-    for number, entry in enumerate(cells):
-        cell = entry(place) if callable(entry) else entry
-        place.report.line(f"[{number + 1}/{len(cells)}] {row_title(cell)}, seed {cell.seed}")
-        try:
-            outcome.done.append((cell, run_cell(cell, place)))
-        except NonFiniteLoss as error:
-            place.report.line(f"SKIPPED: {error}")
-            outcome.missing[row_title(cell)] = str(error)
-    return outcome
-
-
-def publish(name: str, cells: Sequence[Cell | Later], place: Workplace) -> tuple[Table, dict[str, str]]:
-    """Do every cell of a table of TABLES, then write it, and for Table 1 its figures, under `results/<preset>/`.
-
-    What was tested on a second data set has a name of its own, `table1-on-NAME`. Returns the table and why rows are
-    missing from it, by title.
+    What was tested on a second data set has a name of its own, `table1-on-NAME`. Raises the error of the first cell
+    when none was done.
     """
-    outcome = run_cells(cells, place)
+    outcome.require_any()
     table = FORMS[name]([record for _, record in outcome.done], missing=outcome.missing)
     base = outcome.done[0][0]
     tested = tested_pack(preset(base.preset), place)
@@ -58,7 +32,7 @@ def publish(name: str, cells: Sequence[Cell | Later], place: Workplace) -> tuple
         for figure in illustrate(("rows",) if tested else ("rows", "training", "tuning"), Studio(base, place)):
             if figure.skipped:
                 place.report.line(figure.skipped)
-    return table, outcome.missing
+    return table
 
 
 def print_records(records: Sequence[Record]) -> None:

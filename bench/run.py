@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bench.files import read_json
 from bench.floors import generate_floor
 from bench.generate import generate, tune
 from bench.pose.joints import with_detected_joints
+from bench.progress import Task
 from bench.records import Record, write_record
 from bench.score import score
 from bench.spec import FLOORS, Cell, TrainSpec
@@ -28,114 +29,139 @@ from bench.store import Stage
 from bench.train import train
 from methods.interface import FineTune, Method
 
+StageWork = Callable[[Path], dict[str, Any]]  # what `Stage.run` calls
+STEPS = ("warm_start", "train", "tune", "generate", "score")
+"""The stages of a cell in order, by their names in `Stages`; a cell need not have all."""
+
 
 def run_cell(cell: Cell, place: Workplace) -> Record:
     """Do whatever of a cell is not in the store, and write its record under `results/`."""
-    use_all_cores()
-    size = cell.check()
-    device = pick_device(cell.device)
-    plan = stages(cell, place)
-    pack = data_pack(size, place)
-    if plan.tested is not None:
-        refuse_known(pack, plan.tested)
-        link_pack(plan.tested, place.store)  # for whoever looks at the record later
-    tested = plan.tested or pack
-    seen = tested  # by whoever draws the test characters
-    if cell.joints == "detected" and not plan.generate.done:
-        with place.report.task("detect the joints of the test characters") as task:
-            seen = with_detected_joints(tested, place.store, task)
-    trained: dict[str, Any] = {}
-    tuned: dict[str, Any] | None = None
-    if plan.spec is None or plan.train is None:
-        if plan.tested is not None and cell.method == "nearest-pose" and not plan.generate.done:
-            seen = beside(seen, pack)  # the one floor that looks at training pictures
-        with place.report.task(f"generate {plan.generate.label}") as task:
-            drawn = plan.generate.run(lambda folder: generate_floor(cell.method, seen, folder, task))
-    else:
-        warm_file = None
-        if plan.warm_start is not None and plan.spec.warm_start is not None:
-            _train(plan.warm_start, plan.spec.warm_start, pack, device, place, None)
-            warm_file = plan.warm_start.folder / "model.pt"
-        trained = _train(plan.train, plan.spec, pack, device, place, warm_file)
-        load = _loader(plan.train, plan.spec, device)
-        tuned = _tune(plan.tune, load, plan.spec, cell, pack, device, place) if plan.tune else None
-        schedule = FineTune(tuned["lr"], tuned["passes"]) if tuned else plan.schedule
-        drawn = _generate(plan.generate, load, plan.spec, cell, schedule, seen, device, place)
-    scored = score_images(plan, tested, device, place)
-    record = make_record(cell, plan, pack, trained, tuned, drawn, scored, device, place)
-    write_record(record_path(plan, place.results), record)
+    work = Work(cell, place)
+    for step in STEPS:
+        work.do(step)
+    return record_cell(cell, place)
+
+
+def record_cell(cell: Cell, place: Workplace) -> Record:
+    """Write the record of a cell whose stages are all in the store."""
+    found = stages(cell, place)
+    record = make_record(
+        cell,
+        found,
+        data_pack(cell.check(), place),
+        found.train.summary() if found.train else {},
+        found.tune.summary() if found.tune else None,
+        found.generate.summary(),
+        found.score.summary(),
+        pick_device(cell.device),
+        place,
+    )
+    write_record(record_path(found, place.results), record)
     return record
 
 
-def _train(
-    stage: Stage, spec: TrainSpec, pack: Pack, device: torch.device, place: Workplace, warm: Path | None
-) -> dict[str, Any]:
-    if stage.done:
-        return stage.summary()
-    with place.report.task(f"train {stage.label}") as task:
-        return stage.run(lambda folder: train(spec, pack, folder, device, task, warm))
+def do_step(cell: Cell, step: str, place: Workplace) -> str:
+    """Do one stage of a cell, a name of STEPS, after those before it; returns its key in the store."""
+    work = Work(cell, place)
+    work.do(step)
+    stage: Stage = getattr(work.stages, step)
+    return stage.key
 
 
-def _loader(stage: Stage, spec: TrainSpec, device: torch.device) -> Callable[[], Method]:
-    @cache
-    def load() -> Method:
-        method = build(spec, device)
-        method.load_state_dict(load_state(stage.folder / "model.pt", device)["method"])
+class Work:
+    """A cell being done, and what its stages share: device, data, the trained model."""
+
+    def __init__(self, cell: Cell, place: Workplace) -> None:
+        use_all_cores()
+        size = cell.check()
+        self.cell, self.place = cell, place
+        self.device = pick_device(cell.device)
+        self.stages = stages(cell, place)
+        self.pack = data_pack(size, place)
+        if self.stages.tested is not None:
+            refuse_known(self.pack, self.stages.tested)
+            link_pack(self.stages.tested, place.store)  # for whoever looks at the record later
+        self.tested = self.stages.tested or self.pack  # whose test characters are drawn and scored
+
+    def do(self, step: str) -> None:
+        """Do the stage of that name, if the cell has it and the store has not. Those before it must be done."""
+        stage: Stage | None = getattr(self.stages, step)
+        if stage is None or stage.done:
+            return
+        if step == "score":
+            score_images(self.stages, self.tested, self.device, self.place)
+            return
+        seen = self._seen_when_drawing() if step == "generate" else self.pack
+        with self.place.report.task(f"{stage.kind} {stage.label}") as task:
+            match step:
+                case "warm_start" | "train":
+                    work = self._training(step, task)
+                case "tune":
+                    work = self._tuning(stage, task)
+                case _:
+                    work = self._drawing(seen, task)
+            stage.run(work, describe(str(self.device)))
+
+    @cached_property
+    def _spec(self) -> TrainSpec:
+        assert self.stages.spec is not None, "a floor is not trained"
+        return self.stages.spec
+
+    @cached_property
+    def _model(self) -> Method:
+        """As trained; `Method.adapt` never changes it."""
+        assert self.stages.train is not None
+        method = build(self._spec, self.device)
+        method.load_state_dict(load_state(self.stages.train.folder / "model.pt", self.device)["method"])
         return method
 
-    return load
+    def _seen_when_drawing(self) -> Pack:
+        """The data that whoever draws the test characters is given."""
+        seen = self.tested
+        if self.cell.joints == "detected":
+            with self.place.report.task("detect the joints of the test characters") as task:
+                seen = with_detected_joints(seen, self.place.store, task)
+        if self.stages.tested is not None and self.cell.method == "nearest-pose":
+            seen = beside(seen, self.pack)  # the one floor that looks at training pictures
+        return seen
 
+    def _training(self, step: str, task: Task) -> StageWork:
+        spec, warm = self._spec, self.stages.warm_start
+        if step == "warm_start":
+            assert spec.warm_start is not None
+            spec, warm = spec.warm_start, None
+        file = warm.folder / "model.pt" if warm is not None else None
+        return lambda folder: train(spec, self.pack, folder, self.device, task, file)
 
-def _tune(
-    stage: Stage,
-    load: Callable[[], Method],
-    spec: TrainSpec,
-    cell: Cell,
-    pack: Pack,
-    device: torch.device,
-    place: Workplace,
-) -> dict[str, Any]:
-    """The fine-tuning schedule that the validation characters choose, with the whole curve."""
-    if stage.done:
-        return stage.summary()
-    grid = stage.identity
-    with place.report.task(f"tune {stage.label}") as task:
-        return stage.run(
-            lambda folder: tune(
-                load(),
-                pack,
-                cell.shots,
-                cell.protocol,
-                grid["lrs"],
-                grid["passes"],
-                grid["targets"],
-                device,
-                spec.precision,
-                task,
-            )
+    def _tuning(self, stage: Stage, task: Task) -> StageWork:
+        """The fine-tuning schedule that the validation characters choose, with the whole curve."""
+        grid = stage.identity
+        return lambda folder: tune(
+            self._model,
+            self.pack,
+            self.cell.shots,
+            self.cell.protocol,
+            grid["lrs"],
+            grid["passes"],
+            grid["targets"],
+            self.device,
+            self._spec.precision,
+            task,
         )
 
-
-def _generate(
-    stage: Stage,
-    load: Callable[[], Method],
-    spec: TrainSpec,
-    cell: Cell,
-    schedule: FineTune | str | None,
-    pack: Pack,
-    device: torch.device,
-    place: Workplace,
-) -> dict[str, Any]:
-    """Adapt to every test character and draw all its targets."""
-    if stage.done:
-        return stage.summary()
-    if isinstance(schedule, str):
-        raise UsageError(f"no schedule for '{schedule}'")
-    with place.report.task(f"generate {stage.label}") as task:
-        return stage.run(
-            lambda folder: generate(
-                load(), pack, folder, cell.shots, cell.protocol, schedule, device, spec.precision, task
-            )
+    def _drawing(self, seen: Pack, task: Task) -> StageWork:
+        """Adapt to every test character and draw all its targets."""
+        cell = self.cell
+        if self.stages.spec is None:
+            return lambda folder: generate_floor(cell.method, seen, folder, task)
+        schedule = self.stages.schedule
+        if self.stages.tune is not None:
+            tuned = self.stages.tune.summary()
+            schedule = FineTune(tuned["lr"], tuned["passes"])
+        if isinstance(schedule, str):
+            raise UsageError(f"no schedule for '{schedule}'")
+        return lambda folder: generate(
+            self._model, seen, folder, cell.shots, cell.protocol, schedule, self.device, self._spec.precision, task
         )
 
 
@@ -155,7 +181,8 @@ def score_images(plan: Stages, pack: Pack, device: torch.device, place: Workplac
                 place.store,
                 task,
                 LPIPS(device) if plan.score.identity["lpips"] else None,
-            )
+            ),
+            describe(str(device)),
         )
 
 
@@ -230,7 +257,8 @@ def make_record(
                 "generate": drawn["generate_seconds"],
                 "score": scored["seconds"],
             },
-            "environment": describe(str(device)),
+            # of the machine that trained, which need not be the one that writes this
+            "environment": (plan.train or plan.generate).environment() or describe(str(device)),
             "git": git_state(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": command_line(),

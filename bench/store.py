@@ -62,7 +62,14 @@ class Stage:
         value: dict[str, Any] = read_json(self.folder / "done.json")["summary"]
         return value
 
-    def run(self, work: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    def environment(self) -> dict[str, Any] | None:
+        """Where the finished stage was done; None: a store of before that was kept."""
+        found: dict[str, Any] | None = read_json(self.folder / "done.json").get("environment")
+        return found
+
+    def run(
+        self, work: Callable[[Path], dict[str, Any]], environment: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """The summary of this stage, from the store or by doing `work(folder)` now; one process at a time."""
         if self.done:
             return self.summary()
@@ -83,7 +90,8 @@ class Stage:
                 )
                 raise
             (self.folder / "failed.json").unlink(missing_ok=True)
-            write_json(self.folder / "done.json", {"key": self.key, "summary": summary})
+            where = {"environment": dict(environment)} if environment else {}
+            write_json(self.folder / "done.json", {"key": self.key, "summary": summary, **where})
             return summary
 
 

@@ -23,6 +23,7 @@ from bench.cli import main
 from bench.data.pack import Pack, open_pack
 from bench.errors import DataError, UsageError
 from bench.generate import all_test_pairs
+from bench.launch.outcome import one_after_the_other
 from bench.plan import table1_cells, table4_cells
 from bench.progress import SilentReporter
 from bench.publish import publish
@@ -162,9 +163,10 @@ def test_a_table_says_both_data_sets_and_lies_beside_the_plain_one_with_its_grid
     plain: Workplace, crossed: Workplace
 ) -> None:
     cells = [PLAIN, *(Cell(name, "smoke", device="cpu") for name in FLOORS if name != "truth")]
-    usual, _ = publish("table1", cells, plain)
-    table, missing = publish("table1", cells, crossed)
-    assert not missing
+    usual = publish("table1", one_after_the_other(cells, plain), plain)
+    outcome = one_after_the_other(cells, crossed)
+    assert not outcome.missing
+    table = publish("table1", outcome, crossed)
     folder = plain.results / "smoke"
     assert "tested on" not in usual.title + usual.caption
     assert "trained on drawn, tested on real" in table.title

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from bench.cli import data, figures, methods, pose, records, report, store, tables, timing, transfer, weights
+from bench.cli import data, figures, launch, methods, pose, records, report, store, tables, timing, transfer, weights
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -24,7 +24,8 @@ app = typer.Typer(
 )
 for command in (
     *(tables.table1, tables.table2, tables.table4, tables.claims, tables.budget),
-    *(tables.run, tables.sweep, tables.ablate, tables.plan),
+    *(tables.run, tables.sweep, tables.ablate),
+    *(launch.plan, launch.launch),
     *(methods.methods, methods.inspect, methods.check_method),
     *(records.import_predictions, records.verify, records.export),
     figures.figures,

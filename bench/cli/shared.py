@@ -19,6 +19,7 @@ from bench.errors import UsageError, unknown
 if TYPE_CHECKING:
     from bench.cells import Workplace
     from bench.data.pack import Pack
+    from bench.launch.forecast import Forecast
     from bench.plan import Later
     from bench.spec import Cell
 
@@ -180,19 +181,18 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False))
 
 
-def show_plan(cells: Sequence[Cell | Later], place: Workplace, as_json: bool) -> None:
-    """Print the stages that `cells` need, their state, and an estimate of the time."""
+def show_plan(cells: Sequence[Cell | Later], place: Workplace, as_json: bool, forecast: Forecast | None = None) -> None:
+    """Print the stages that `cells` need, their state, an estimate of the time, and what GPUs would take."""
     from bench.plan import plan
 
     stages = plan(cells, place)
     if as_json:
-        print_json(
-            [
-                {"stage": s.stage.kind, "label": s.stage.label, "key": s.stage.key, "state": s.state,
-                 "seconds": s.seconds}
-                for s in stages
-            ]
-        )  # fmt: skip
+        listed = [
+            {"stage": s.stage.kind, "label": s.stage.label, "key": s.key, "state": s.state,
+             "seconds": s.seconds, "needs": s.needs}
+            for s in stages
+        ]  # fmt: skip
+        print_json({"stages": listed, "gpu": forecast.to_dict() if forecast else None})
         return
     for planned in stages:
         seconds = "" if planned.state == "done" else "?" if planned.seconds is None else f"{planned.seconds:.0f} s"
@@ -202,3 +202,5 @@ def show_plan(cells: Sequence[Cell | Later], place: Workplace, as_json: bool) ->
     print(f"{len(stages) - len(todo)} of {len(stages)} stages are in the store.", end=" ")
     print(f"About {sum(known) / 60:.1f} min to do", end="")
     print(f", and {len(todo) - len(known)} stages without history." if len(known) < len(todo) else ".")
+    if forecast is not None:
+        forecast.print()

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.shared import Scored, Tested, print_json, show_plan, with_options
-from bench.errors import SkippedError, UsageError, unknown
+from bench.errors import SkippedError, UsageError
 
 if TYPE_CHECKING:
-    from bench.cells import Workplace
-    from bench.plan import Later
-    from bench.spec import Cell
+    from bench.launch import Outcome
 
 MslOption = Annotated[bool, typer.Option("--msl", help="Train Ours with the multi-step loss.")]
 SeedsOption = Annotated[str, typer.Option("--seeds", help="Several seeds, with commas; default: --seed alone.")]
 FinetuneOption = Annotated[
     bool, typer.Option("--finetune", help="Fine-tune baselines too, on the same support set (rows of their own).")
+]
+
+JobsOption = Annotated[
+    str, typer.Option("--jobs", help="Processes, each with its share of the cores or a GPU of its own; or auto.")
 ]
 
 
@@ -32,47 +32,66 @@ def seeds_of(seeds: str, options: Scored) -> list[int]:
         raise UsageError(f"--seeds '{seeds}': give whole numbers with commas, e.g. 0,1") from None
 
 
-def _table(name: str, seeds: str, options: Scored, finetune: bool = False, also: str = "") -> None:
+def _table(name: str, seeds: str, options: Scored, jobs: str, finetune: bool = False, also: str = "") -> None:
     """Plan or make a table, and print it."""
+    from bench.launch import local
     from bench.plan import cells_of
-    from bench.publish import publish
 
     further = [method.strip() for method in also.split(",") if method.strip()]
     place, cells = options.workplace(), cells_of(name, options.cell(), seeds_of(seeds, options), finetune, further)
     if options.dry_run:
         show_plan(cells, place, options.as_json)
         return
-    table, missing = publish(name, cells, place)
-    if options.as_json:
-        print(table.to_json())
-    else:
-        table.print()
+    show_outcomes({name: local(cells, place, jobs)}, options)
+
+
+def show_outcomes(outcomes: dict[str, Outcome], options: Scored) -> None:
+    """Write and print tables, by name, of cells that were done; cells of no table, which is "", as records.
+
+    Raises SkippedError that lists what is missing.
+    """
+    from bench.publish import print_records, publish
+
+    place, missing = options.workplace(), dict[str, str]()
+    for name, outcome in outcomes.items():
+        missing |= outcome.missing
+        if name:
+            table = publish(name, outcome, place)
+            print(table.to_json()) if options.as_json else table.print()
+            continue
+        outcome.require_any()
+        records = [record for _, record in outcome.done]
+        print_json([record.to_dict() for record in records]) if options.as_json else print_records(records)
     if missing:
-        raise SkippedError(f"done, but rows were left out: {'; '.join(missing.values())}")
+        why = "; ".join(f"{row}: {reason}" for row, reason in missing.items())
+        raise SkippedError(f"done, but rows were left out: {why}")
 
 
 @with_options
 def table1(
     *,
     seeds: SeedsOption = "",
+    jobs: JobsOption = "1",
     finetune: FinetuneOption = False,
     also: Annotated[str, typer.Option("--also", help="Further methods, with commas: dptn, package.module:Class.")] = "",
     options: Scored,
 ) -> None:
     """The paper's Table 1: every method trained, scored on unseen characters, printed and written."""
-    _table("table1", seeds, options, finetune, also)
+    _table("table1", seeds, options, jobs, finetune, also)
 
 
 @with_options
-def table2(*, seeds: SeedsOption = "", finetune: FinetuneOption = False, options: Scored) -> None:
+def table2(
+    *, seeds: SeedsOption = "", jobs: JobsOption = "1", finetune: FinetuneOption = False, options: Scored
+) -> None:
     """The paper's Table 2: Ours unadapted and at 1, 4 and 10 shots, without and with the multi-step loss."""
-    _table("table2", seeds, options, finetune)
+    _table("table2", seeds, options, jobs, finetune)
 
 
 @with_options
-def table4(*, seeds: SeedsOption = "", options: Scored) -> None:
+def table4(*, seeds: SeedsOption = "", jobs: JobsOption = "1", options: Scored) -> None:
     """The paper's Table 4: Ours without meta-learning, fine-tuning, FRM, multi-step loss, 4-shot."""
-    _table("table4", seeds, options)
+    _table("table4", seeds, options, jobs)
 
 
 def _of_records(name: str, options: Tested) -> None:
@@ -124,6 +143,10 @@ def run(
     joints: Annotated[
         str, typer.Option("--joints", help="Of the test characters: exact, or detected (by MoveNet).")
     ] = "exact",
+    joint_pairs: Annotated[
+        int, typer.Option("--joint-pairs", min=0, help="Pairs of joint training, of variant wo-ml; 0: equal samples.")
+    ] = 0,
+    label: Annotated[str, typer.Option("--label", help="Title of the row, when it is not the method's own.")] = "",
     options: Scored,
 ) -> None:
     """Do one cell: train (or take from the store), adapt, generate, score, record."""
@@ -136,7 +159,12 @@ def run(
         raise UsageError(f"--finetune and --adapt {adapt} are two adaptations; give one")
     chosen = "msl" if msl else variant
     adaptation = "tuned" if finetune else adapt
-    cell = options.cell(method, variant=chosen, shots=shots, adaptation=adaptation, protocol=protocol, joints=joints)
+    if joint_pairs and chosen != "wo-ml":
+        raise UsageError("--joint-pairs are of --method ours --variant wo-ml, whose training is joint")
+    cell = options.cell(
+        method, variant=chosen, shots=shots, adaptation=adaptation, protocol=protocol, joints=joints,
+        extra_pairs=joint_pairs, label=label,
+    )  # fmt: skip
     cell.check()
     place = options.workplace()
     if options.dry_run:
@@ -155,9 +183,11 @@ def sweep(
     shots: Annotated[str, typer.Option("--shots", help="Numbers of shots, with commas.")] = "1,4,10",
     method: Annotated[str, typer.Option("--method", help="The method to sweep.")] = "ours",
     msl: MslOption = False,
+    jobs: JobsOption = "1",
     options: Scored,
 ) -> None:
     """One method without adapting and at several numbers of shots; trains once."""
+    from bench.launch import local
     from bench.plan import sweep_cells
 
     try:
@@ -166,48 +196,14 @@ def sweep(
         raise UsageError(f"--shots '{shots}': give whole numbers with commas, e.g. 1,4,10") from None
     base = options.cell(method, variant="msl" if msl else "")
     base.check()
-    _run_all(sweep_cells(base, counts), options.workplace(), options)
-
-
-@with_options
-def ablate(*, seeds: SeedsOption = "", options: Scored) -> None:
-    """Another name of table4."""
-    _table("table4", seeds, options)
-
-
-def _run_all(cells: Sequence[Cell], place: Workplace, options: Scored) -> None:
-    """Run cells and print their records."""
-    from bench.publish import print_records
-    from bench.run import run_cell
-
+    cells, place = sweep_cells(base, counts), options.workplace()
     if options.dry_run:
         show_plan(cells, place, options.as_json)
         return
-    records = [run_cell(cell, place) for cell in cells]
-    if options.as_json:
-        print_json([record.to_dict() for record in records])
-    else:
-        print_records(records)
+    show_outcomes({"": local(cells, place, jobs)}, options)
 
 
 @with_options
-def plan(
-    *,
-    what: Annotated[str, typer.Argument(help="table1, table2, table4, sweep, ablate or all.")],
-    seeds: SeedsOption = "",
-    finetune: FinetuneOption = False,
-    options: Scored,
-) -> None:
-    """Print the stages a table needs, what of them is in the store, and how long the rest will take."""
-    from bench.plan import SHOTS, TABLES, cells_of, sweep_cells
-
-    base, wanted = options.cell(), seeds_of(seeds, options)
-    known: dict[str, Callable[[], Sequence[Cell | Later]]] = {
-        **{name: partial(cells_of, name, base, wanted, finetune) for name in TABLES},
-        "sweep": lambda: sweep_cells(base, SHOTS),
-        "ablate": lambda: cells_of("table4", base, wanted),
-        "all": lambda: [cell for name in TABLES for cell in cells_of(name, base, wanted, finetune)],
-    }
-    if what not in known:
-        raise unknown("table", what, known)
-    show_plan(known[what](), options.workplace(), options.as_json)
+def ablate(*, seeds: SeedsOption = "", jobs: JobsOption = "1", options: Scored) -> None:
+    """Another name of table4."""
+    _table("table4", seeds, options, jobs)

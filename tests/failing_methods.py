@@ -1,0 +1,72 @@
+"""Methods that fail, die, are slow or are preempted, and otherwise train as the README's example does."""
+
+import os
+import signal
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from unittest import mock
+
+import torch
+
+import bench.cells
+import bench.metrics.features
+from bench.cells import Workplace
+from bench.launch.worker import work
+from methods import PairBatch, Progress
+from tests.example_method import Plain
+from tests.test_run import MeanColours
+
+Losses = dict[str, torch.Tensor]
+
+
+class Broken(Plain):
+    """Raises in its first step."""
+
+    def train_step(self, batch: PairBatch, progress: Progress) -> Losses:
+        raise RuntimeError("no gradient today")
+
+
+class Dying(Plain):
+    """Takes its process down, as the kernel does when memory runs out."""
+
+    def train_step(self, batch: PairBatch, progress: Progress) -> Losses:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return {}
+
+
+class Looking(Plain):
+    """Decides by a value."""
+
+    def train_step(self, batch: PairBatch, progress: Progress) -> Losses:
+        return super().train_step(batch, progress) if float(batch.source.mean()) < 2 else {}
+
+
+class Slow(Plain):
+    """Takes half a second a step while $SLOW is set."""
+
+    def train_step(self, batch: PairBatch, progress: Progress) -> Losses:
+        time.sleep(0.5 if "SLOW" in os.environ else 0.0)
+        return super().train_step(batch, progress)
+
+
+class Preempted(Plain):
+    """Is sent SIGUSR2 in its second step, the first time it gets there; $PREEMPTED is the file it remembers that by."""
+
+    def train_step(self, batch: PairBatch, progress: Progress) -> Losses:
+        before = Path(os.environ["PREEMPTED"])
+        if progress.step == 1 and not before.exists():
+            before.touch()
+            os.kill(os.getpid(), signal.SIGUSR2)
+        return super().train_step(batch, progress)
+
+
+def work_without_weights(pipe: Connection, place: Workplace) -> None:
+    """A worker process that stands in for the FID network as tests/test_run.py does."""
+    identity = {"name": MeanColours.name, "sha256": MeanColours.sha256}
+    with (
+        mock.patch.object(bench.cells, "extractor_identity", lambda name: identity),
+        mock.patch.object(bench.cells, "lpips_identity", lambda: None),
+        mock.patch.object(bench.metrics.features, "Extractor", MeanColours),
+    ):
+        work(pipe, place)
