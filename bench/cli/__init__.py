@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from bench.cli import data, figures, methods, pose, records, report, store, tables, timing, transfer, weights
+from bench.cli import data, figures, methods, page, pose, records, report, store, tables, timing, transfer, weights
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ for command in (
     report.report,
     timing.time,
     transfer.transfer,
+    page.page,
     transfer.export_model,
 ):
     app.command()(command)
