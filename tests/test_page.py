@@ -37,7 +37,7 @@ from tests.test_transfer import FIGURE
 SIZE = 64
 CPU = torch.device("cpu")
 FRAMING = Framing.of(FIGURE[None])
-DANCE = Motion(seed=1, frames=3, fps=2)
+DANCE, ONE_PASS = Motion(seed=1, frames=3, fps=2), FineTune(0.001, 1)
 
 
 @pytest.fixture(scope="module")
@@ -77,22 +77,20 @@ def uploads(folder: Path) -> Iterator[Path]:
 
 def animated(
     published: Published, who: Character, scratch: Path, how: Motion = DANCE, shots: int = 0, poses: bool = True,
-    schedule: FineTune | None = FineTune(0.001, 1),
+    schedule: FineTune | None = ONE_PASS,
 ) -> page.Played:  # fmt: skip
     with SilentReporter().task("") as task:
         return page.animate(published, who, how, shots, schedule, poses, scratch, task)
 
 
-def test_a_character_of_the_suite_becomes_a_gif_and_a_sheet_with_a_caption(
-    published: Published, tmp_path: Path
-) -> None:
+def test_a_character_of_the_suite_becomes_files_with_a_caption(published: Published, tmp_path: Path) -> None:
     made = animated(published, Character(seed=2_000_003), tmp_path, shots=2)
     with Image.open(made.gif) as gif:
         assert gif.n_frames == 3 and gif.size == (2 * 384, 384), "the stick figure beside each frame of six times 64 px"
     assert made.gif.name == "c2000003.gif" and made.sheet.exists() and not made.remarks
     for words in (
         "T, preset smoke, seed 0",
-        "From c2000003, 2 shots, 1 passes at rate 0.001",
+        "From c2000003, 2 shots, 1 pass at rate 0.001",
         "3 frames",
         "64 × 64 px",
     ):
@@ -218,16 +216,16 @@ def test_the_page_says_faults_where_results_would_be(published: Published, tmp_p
     made = build_page(published, tmp_path)
     functions = {function.name: function for function in made.fns.values()}
     image, said = functions["seen"].fn("own", None, None, None, "none")
-    assert image is None and said == (
-        '<p class="fault">upload a picture of the character, or take one of the suite&#x27;s</p>'
-    )
-    image, said = functions["seen"].fn("suite", 2_000_003, None, None, "none")
+    assert image is None and "upload a picture" in said and "fault" not in said
+    image, said = functions["seen"].fn("", None, None, None, "none")
+    assert image is None and said == '<p class="fault">a seed is a whole number from 0</p>'
+    image, said = functions["seen"].fn("", 2_000_003, None, None, "none")
     assert image.shape == (384, 384, 3) and said == ""
     fields = {part.elem_id: part for part in made.blocks.values() if getattr(part, "elem_id", None)}
     assert fields["passes"].value == 2 and fields["rate"].value == 0.001, "the model's own schedule"
-    choices = ("suite", 2_000_003, None, None, "none", "dance", 1, None, 3, 2, 0)
+    choices = ("", 2_000_003, None, None, "none", "", 1, None, 3, 2, 0)
     gif, *files, said = functions["played"].fn(lambda at, desc: None, *choices, 1, 0.001, True)
-    assert Path(gif).suffix == ".gif" and files[0]["value"] == gif and "1 passes at rate 0.001" in said
+    assert Path(gif).suffix == ".gif" and files[0]["value"] == gif and "1 pass at rate 0.001" in said
     nothing, *files, said = functions["played"].fn(None, *choices[:5], "file", 1, None, 3, 2, 0, 1, 0.001, True)
     assert nothing is None and not any(file["visible"] for file in files) and "upload a clip" in said
 

@@ -198,7 +198,7 @@ def _caption(published: Published, people: Sequence[Person], shots: int, made: T
     elif made.passes < schedule.passes:
         tuned = f"fine-tuning at rate {schedule.lr:g} diverged after pass {made.passes} of {schedule.passes}: its best"
     else:
-        tuned = f"{schedule.passes} passes at rate {schedule.lr:g}"
+        tuned = f"{schedule.passes} pass{'es' if schedule.passes > 1 else ''} at rate {schedule.lr:g}"
     given = people[0].name if len(people) == 1 else f"{len(people)} pictures"
     return (
         f"{published.about.get('title', spec.method)}, preset {spec.preset}, seed {spec.seed}. "
