@@ -27,7 +27,8 @@ TO_UPLOAD = "upload a picture of the character, or take one of the suite's"
 CSS = """
 .gradio-container > main { max-width: 1180px !important; margin: 0 auto !important; padding-top: 1.2rem !important; }
 #head h1 { font-size: 1.6rem; margin: 0; } #head p { color: var(--body-text-color-subdued); margin: 0.2rem 0 0; }
-#head, .said { padding: 0; } .said { color: var(--body-text-color-subdued); font-size: 0.9rem; line-height: 1.45; }
+#head, #head *, .said, .said * { padding-left: 0 !important; } #seen-said:not(:has(p)) { display: none; }
+.said { color: var(--body-text-color-subdued); font-size: 0.9rem; line-height: 1.45; }
 #seen, #result { background: white; } #seen img, #result img { object-fit: contain; }
 .random { align-self: flex-end; margin-bottom: var(--block-padding); }
 .said p { margin: 0.15rem 0; } .said .remark { color: #9a6700; } .said .fault { color: #b42318; font-weight: 600; }
@@ -102,13 +103,15 @@ def _character_fields(whose: Any) -> list[Any]:
             _random(seed, lambda: random.randrange(SPLIT_SEEDS["test"], SPLIT_SEEDS["test"] + 1_000_000))
         with gr.Tab("Your own pictures") as own:
             with gr.Row():
-                pictures = gr.File(label="Pictures, cut out or on white", file_count="multiple", height=130,
+                pictures = gr.File(label="Pictures", file_count="multiple", height=140,
                                    file_types=["image"], elem_id="pictures")  # fmt: skip
-                joints = gr.File(label="Joints: a .json of the same name", file_count="multiple", height=130,
+                joints = gr.File(label="Joints", file_count="multiple", height=140,
                                  file_types=[".json"], elem_id="joints")  # fmt: skip
+            gr.HTML("<p>One character, cut out or on white; more pictures are more shots. Joints: 17 × (x, y, "
+                    "visibility) in a .json of the picture's name, or found by the detector.</p>",
+                    elem_classes="said")  # fmt: skip
             known = [NO_DETECTOR, "movenet", *(["rtmlib"] if find_spec("rtmlib") else [])]
-            detector = gr.Radio(known, value=NO_DETECTOR, label="Detector", elem_id="detector",
-                                info="finds the joints of pictures that come without")  # fmt: skip
+            detector = gr.Radio(known, value=NO_DETECTOR, label="Detector", elem_id="detector")
     suite.select(lambda: "", None, whose, api_visibility="private")
     own.select(lambda: OWN, None, whose, api_visibility="private")
     return [whose, seed, pictures, joints, detector]
@@ -122,7 +125,7 @@ def _motion_fields(what: Any) -> list[Any]:
                              elem_id="dance")  # fmt: skip
             _random(seed, lambda: random.randrange(DANCES))
         with gr.Tab("A file") as file:
-            clip = gr.File(label=".bvh or .vrma clip, or .json of keypoints", height=130, elem_id="clip",
+            clip = gr.File(label=".bvh, .vrma, or .json of keypoints", height=140, elem_id="clip",
                            file_types=[".bvh", ".vrma", ".json"])  # fmt: skip
     with gr.Row():
         frames = gr.Number(48, label="Frames", info=f"at most; up to {LONGEST}", precision=0, minimum=1,
