@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 from bench.build import build
 from bench.cli import app
-from bench.cli.transfer import default_model
 from bench.data.layout import on_white
 from bench.data.people import Framing, Person
 from bench.data.recipe import Recipe, render_character
@@ -25,7 +24,7 @@ from bench.metrics.pixel import l1
 from bench.pose import Detection
 from bench.progress import SilentReporter
 from bench.spec import TrainSpec
-from bench.transfer import export_model, fit, read_model, read_motion, transfer, write_pictures
+from bench.transfer import default_model, export_model, fit, read_model, read_motion, transfer, write_pictures
 from bench.transfer.source import read_source, support_of
 from bench.transfer.write import check_target, sheet
 from methods.interface import Budget, FineTune

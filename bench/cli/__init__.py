@@ -10,7 +10,21 @@ import sys
 
 import typer
 
-from bench.cli import data, figures, launch, methods, pose, records, report, store, tables, timing, transfer, weights
+from bench.cli import (
+    data,
+    figures,
+    launch,
+    methods,
+    page,
+    pose,
+    records,
+    report,
+    store,
+    tables,
+    timing,
+    transfer,
+    weights,
+)
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -32,6 +46,7 @@ for command in (
     report.report,
     timing.time,
     transfer.transfer,
+    page.page,
     transfer.export_model,
 ):
     app.command()(command)

@@ -11,8 +11,6 @@ from bench.cli.shared import Common, JsonOption, QuietOption, print_json, with_o
 from bench.cli.tables import MslOption
 from bench.errors import UsageError
 
-MODELS = Path(__file__).parent.parent / "transfer" / "models"
-
 
 def transfer(
     *,
@@ -49,17 +47,12 @@ def transfer(
     """Animate a character: adapt a trained method to pictures of it, and draw it in every pose of a motion."""
     from functools import cache, partial
 
-    import numpy as np
-    import torch
-
     from bench.build import pick_device, use_all_cores
-    from bench.generate import to_uint8
     from bench.pose import detector as load_detector
     from bench.progress import reporter
-    from bench.transfer import read_model, read_motion, read_source, write_pictures
+    from bench.transfer import default_model, read_model, read_motion, read_source, remarks, write_pictures
     from bench.transfer import transfer as animate
     from bench.transfer.write import check_target
-    from methods.pose import stick_figure
 
     check_target(out, force)
     use_all_cores()
@@ -68,31 +61,21 @@ def transfer(
     size = published.spec.image_size
     finder = cache(partial(load_detector, detector)) if detector else None
     people = read_source(source, joints or [], size, published.framing, finder)
-    for person in people:
-        if not person.white_background:
-            report.line(f"{person.name}: its background is not white; remove it, or the method will draw it too")
+    for remark in remarks(people):
+        report.line(remark)
     target = read_motion(motion, frames, fps)
     with report.task(f"transfer, {len(target)} frames of {size} px") as task:
         made = animate(published, people, target, shots or len(people), task, in_place)
-    images = made.images
-    if poses:
-        images = np.concatenate([to_uint8(stick_figure(torch.tensor(made.poses), size)), images], 2)
+    images = made.with_poses() if poses else made.images
     files = write_pictures(images, out, fps, scale)
     if as_json:
         print_json({
             "files": [str(file) for file in files], "frames": len(images), "image_size": size,
-            "adapt_seconds": made.adapt_seconds, "draw_seconds": made.draw_seconds, "model": published.about,
+            "adapt_seconds": made.adapt_seconds, "draw_seconds": made.draw_seconds, "passes": made.passes,
+            "model": published.about,
         })  # fmt: skip
         return
     print(f"{out}: {len(images)} frames; adapted in {made.adapt_seconds:.1f} s, drawn in {made.draw_seconds:.1f} s")
-
-
-def default_model() -> Path:
-    """The model that comes with the suite; raises UsageError where there is none."""
-    found = sorted(MODELS.glob("*.safetensors"))
-    if not found:
-        raise UsageError("no model comes with this copy of the suite; name one of `bench export-model` with --model")
-    return found[-1]
 
 
 @with_options

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -79,11 +79,14 @@ class Model:
     device: torch.device
     precision: str
 
-    def adapt(self, support: Support, name: str) -> Transfer:
-        """The generator for one character, as the generate stage makes it; `name` seeds the random numbers."""
+    def adapt(self, support: Support, name: str, on_pass: Callable[[int, Transfer], None] | None = None) -> Transfer:
+        """The generator for one character, as the generate stage makes it; `name` seeds the random numbers.
+
+        `on_pass` is that of `Method.adapt`.
+        """
         torch.manual_seed(derive("adapt", name))
         with autocast(self.device, self.precision):
-            transfer = self.method.adapt(support, self.schedule)
+            transfer = self.method.adapt(support, self.schedule, on_pass)
 
         def call(source: Tensor, source_keypoints: Tensor, target_keypoints: Tensor) -> Tensor:
             with torch.no_grad(), autocast(self.device, self.precision):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ from safetensors.torch import save as save_tensors
 
 from bench.build import build
 from bench.data.people import Framing
-from bench.errors import DataError
+from bench.errors import DataError, UsageError
 from bench.files import write_bytes
 from bench.illustrate.pictures import Model
 from bench.spec import TrainSpec
 from methods.interface import Budget, FineTune
 
 FORMAT = "anime-pose-bench model 1"
+MODELS = Path(__file__).parent / "models"
 OPTIMISER = "optim"  # what a state's parts that are no networks are called, in every method
 
 
@@ -34,6 +35,18 @@ class Published:
     spec: TrainSpec
     framing: Framing  # of the sources it was trained on
     about: Mapping[str, Any]
+
+    def with_schedule(self, schedule: FineTune | None) -> Published:
+        """The same networks, fine-tuned otherwise; None: not at all."""
+        return replace(self, model=replace(self.model, schedule=schedule))
+
+
+def default_model() -> Path:
+    """The model that comes with the suite; raises UsageError where there is none."""
+    found = sorted(MODELS.glob("*.safetensors"))
+    if not found:
+        raise UsageError("no model comes with this copy of the suite; name one of `bench export-model` with --model")
+    return found[-1]
 
 
 def export_model(model: Model, spec: TrainSpec, framing: Framing, about: Mapping[str, Any], path: Path) -> int:

@@ -50,6 +50,15 @@ def read_source(
     return people
 
 
+def remarks(people: Sequence[Person]) -> list[str]:
+    """What will spoil the result and is no fault: a line a picture."""
+    return [
+        f"{person.name}: its background is not white; remove it, or the method will draw it too"
+        for person in people
+        if not person.white_background
+    ]
+
+
 def _is_character(source: str) -> bool:
     return source[:1] == "c" and source[1:].isdigit() and not Path(source).exists()
 
@@ -85,7 +94,10 @@ def _picture(path: Path, joints: Path | None, size: int, framing: Framing, detec
             f"--source {path}: its joints are not known; write 17 × (x, y, visibility) to {beside.name} beside it, "
             "name such a file with --joints, or let one be found with --detector movenet"
         )
-    return frame_person(path.name, pixels, points, size, framing)
+    try:
+        return frame_person(path.name, pixels, points, size, framing)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def support_of(people: Sequence[Person], shots: int, device: torch.device) -> Support:
