@@ -10,7 +10,20 @@ import sys
 
 import typer
 
-from bench.cli import data, figures, methods, pose, records, report, store, tables, timing, transfer, weights
+from bench.cli import (
+    data,
+    difficulty,
+    figures,
+    methods,
+    pose,
+    records,
+    report,
+    store,
+    tables,
+    timing,
+    transfer,
+    weights,
+)
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -27,6 +40,7 @@ for command in (
     *(tables.run, tables.sweep, tables.ablate, tables.plan),
     *(methods.methods, methods.inspect, methods.check_method),
     *(records.import_predictions, records.verify, records.export),
+    difficulty.difficulty,
     figures.figures,
     report.report,
     timing.time,
