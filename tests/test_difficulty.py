@@ -351,7 +351,9 @@ def test_statistics_say_how_difficulty_is_spread_over_the_test_pairs(tmp_path: P
 
 def test_scores_by_difficulty_are_drawn_for_the_measures_that_vary(tmp_path: Path) -> None:
     span = Interval(0.5, 0.4, 0.6, 12)
-    scores = {(tag, "ssim_foreground"): [span, None, replace(span, mean=0.3)] for tag in ("overlap", "texture")}
+    scores = {
+        (tag, "ssim_foreground"): [span, None, replace(span, mean=0.3, low=0.31)] for tag in ("overlap", "texture")
+    }
     rows = [Leveled(made_up(), scores), Leveled(made_up("white", "White image"), scores)]
     tags = {"overlap": "Limb overlap", "texture": "Texture"}
     paths = scores_by_difficulty(rows, tags, ("easy", "medium", "hard"), tmp_path / "figure")

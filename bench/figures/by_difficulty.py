@@ -50,27 +50,17 @@ def scores_by_difficulty(
     metrics = [m for m in LABELS if rows and all((tag, m) in row.scores for row in rows for tag in tags)]
     if not metrics or not tags:
         raise DataError("scores by difficulty need a row with scores of single images and a measure that varies")
-    floors = [row for row in rows if row.record.kind == "floor"]
-    methods = [row for row in rows if row not in floors]
     figure = new_figure(WIDTH, 1.0 + 1.6 * len(metrics))
     panels = figure.subplots(len(metrics), len(tags), sharex=True, sharey="row", squeeze=False)
     for metric, line in zip(metrics, panels, strict=True):
         for (tag, title), axes in zip(tags.items(), line, strict=True):
-            for row in rows:
+            for row, (hue, marker, style, aside) in zip(rows, _looks(rows), strict=True):
                 found = [(i, span) for i, span in enumerate(row.scores[tag, metric]) if span is not None]
-                (hue, marker), aside, line_style = look(row.record), 0.0, "-"
-                floor = row in floors
-                if floor:
-                    hue, marker, line_style = FLOOR, "", FLOOR_LINES[floors.index(row) % len(FLOOR_LINES)]
-                else:  # side by side, so that the intervals of two rows can be told apart
-                    aside = ABREAST * ((methods.index(row) + 0.5) / len(methods) - 0.5)
-                means = [span.mean for _, span in found]
-                below = [span.mean - span.low for _, span in found]
-                above = [span.high - span.mean for _, span in found]
                 axes.errorbar(
-                    [i + aside for i, _ in found], means, yerr=np.nan_to_num([below, above]), color=hue,
-                    marker=marker, markersize=3.5, linewidth=0.9, linestyle=line_style,
-                    elinewidth=0 if floor else 0.6, label=row.record.title,
+                    [i + aside for i, _ in found], [span.mean for _, span in found],
+                    yerr=np.array([_bar(span) for _, span in found]).reshape(-1, 2).T, color=hue, marker=marker,
+                    markersize=3.5, linewidth=0.9, linestyle=style, elinewidth=0.6 if marker else 0,
+                    label=row.record.title,
                 )  # fmt: skip
             axes.set_xticks(range(len(levels)), levels)
             axes.set_xlim(-0.5, len(levels) - 0.5)
@@ -80,6 +70,26 @@ def scores_by_difficulty(
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
     return save(figure, path_stem)
+
+
+def _looks(rows: Sequence[Leveled]) -> list[tuple[str, str, str, float]]:
+    """Colour, marker, line and place beside the level of each row: methods side by side, so that bars stay apart."""
+    methods = [i for i, row in enumerate(rows) if row.record.kind != "floor"]
+    floors = [i for i in range(len(rows)) if i not in methods]
+    found = []
+    for index, row in enumerate(rows):
+        if index in floors:
+            found.append((FLOOR, "", FLOOR_LINES[floors.index(index) % len(FLOOR_LINES)], 0.0))
+        else:
+            found.append((*look(row.record), "-", ABREAST * ((methods.index(index) + 0.5) / len(methods) - 0.5)))
+    return found
+
+
+def _bar(span: Interval) -> tuple[float, float]:
+    """How far a bar goes below and above; a percentile interval need not hold the mean, one character has none."""
+    if span.characters < 2:
+        return 0.0, 0.0
+    return max(span.mean - span.low, 0.0), max(span.high - span.mean, 0.0)
 
 
 def difficulty_examples(tags: Mapping[str, tuple[Sequence[Example], Sequence[Example]]], path_stem: Path) -> list[Path]:
