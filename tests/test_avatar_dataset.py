@@ -15,13 +15,14 @@ from bench.cli import main
 from bench.data.avatars import dataset as module
 from bench.data.avatars.dataset import Rendered, render_folder
 from bench.data.avatars.render import MotionFile, Shots, casting
-from bench.data.avatars.sources import AvatarFile, find_avatars, split_of
+from bench.data.avatars.sources import AvatarFile, find_avatars, share_motions, split_of
 from bench.data.avatars.vrm import read_vrm
 from bench.data.check import check
 from bench.data.layout import CLIPS, SPLITS, VIEWS, open_dataset
 from bench.data.pack import open_pack
 from bench.data.support import test_pairs as pairs_of
 from bench.errors import DataError, UsageError
+from bench.files import read_json
 from tests.made_vrm import vrm, vrma
 
 SHOTS = Shots(image_size=24, frames=8)
@@ -177,6 +178,104 @@ def test_clips_come_from_different_motions_and_say_which(avatars: Path, tmp_path
     (motions / "only" / "broken.bvh").write_text("HIERARCHY")
     with pytest.raises(DataError, match=r"(?s)no motion.*broken\.bvh: truncated"):
         render_folder(avatars, motions / "only", tmp_path / "none", SHOTS, workers=1)
+
+
+def made_motions(folder: Path, count: int) -> Path:
+    """Clips of different content."""
+    folder.mkdir()
+    for number in range(count):
+        content = vrma(lambda d, n=number: d.update(asset={"version": "2.0", "n": n}))
+        (folder / f"{number}.vrma").write_bytes(content)
+    return folder
+
+
+def test_no_motion_is_in_two_splits_where_there_are_enough(avatars: Path, tmp_path: Path) -> None:
+    out, motions = tmp_path / "data", made_motions(tmp_path / "motions", 4)
+    done = render_folder(avatars, motions, out, SHOTS, "50,0,50", workers=1)
+    assert done.notes == () and check(out) == []
+    danced: dict[str, set[str]] = {"train": set(), "test": set()}
+    for part, tags in zip(done.pack.splits, done.pack.tags, strict=True):
+        danced[part].update(name for clip in CLIPS for name in tags["motions"][clip])
+    assert danced["train"] and danced["test"] and not danced["train"] & danced["test"]
+    recipe = read_json(out / "manifest.json")["recipe"]
+    assert {part: set(names) for part, names in recipe["motions_of"].items()} == danced
+
+
+def test_splits_that_must_share_a_motion_are_said_in_the_metadata_too(avatars: Path, tmp_path: Path) -> None:
+    out, motions = tmp_path / "data", made_motions(tmp_path / "motions", 1)
+    done = render_folder(avatars, motions, out, SHOTS, "50,0,50", workers=1)
+    assert len(done.notes) == 1 and "train, test share it" in done.notes[0] and "at least 2 motions" in done.notes[0]
+    assert read_json(out / "manifest.json")["recipe"]["notes"] == list(done.notes)
+    assert render_folder(avatars, motions, out, SHOTS, "50,0,50", workers=1).notes == done.notes, "of a finished one"
+
+
+def test_an_avatar_that_cannot_be_drawn_changes_no_rule(
+    avatars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is left decides the split and so the motions, as if the faulty file had never been there."""
+    motions = made_motions(tmp_path / "motions", 4)
+    draw = module.render_avatar
+
+    def not_blue(name, *arguments):  # type: ignore[no-untyped-def]
+        if name == "blue":
+            raise DataError("nothing of it can be seen")
+        return draw(name, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "render_avatar", not_blue)
+        with_it = render_folder(avatars, motions, tmp_path / "with", SHOTS, "50,0,50", workers=1)
+    assert set(with_it.skipped) == {"blue.vrm"}
+    (avatars / "blue.vrm").unlink()
+    never = render_folder(avatars, motions, tmp_path / "never", SHOTS, "50,0,50", workers=1)
+    assert with_it.pack.digest == never.pack.digest
+    assert check(tmp_path / "with") == []
+
+
+@given(st.integers(0, 12), st.tuples(st.integers(0, 9), st.integers(0, 3), st.integers(0, 3)), st.integers(0, 3))
+def test_motions_are_divided_among_splits_as_far_as_they_go(
+    count: int, characters: tuple[int, int, int], seed: int
+) -> None:
+    motions = [MotionFile(Path(f"{i}.bvh"), f"{i}.bvh", f"hash {i}") for i in range(count)]
+    split = {part: [f"{part} {i}" for i in range(n)] for part, n in zip(SPLITS, characters, strict=True)}
+    held = [part for part in SPLITS if split[part]]
+    shared, notes = share_motions(motions, split, seed)
+    assert (shared, notes) == share_motions(motions[::-1], split, seed) or len(held) < 2
+    given_out = [motion for part in held for motion in shared[part]]
+    assert set(given_out) == set(motions) or not held
+    if count == 0 or len(held) < 2:
+        assert not notes
+    elif count >= len(held):
+        assert len(given_out) == count, "none is in two"
+        assert min(len(shared[part]) for part in held) >= (2 if count >= 2 * len(held) else 1)
+        assert bool(notes) == (count < 2 * len(held))
+    else:
+        assert len(notes) == 1 and "better" in notes[0]
+        assert count == 1 or not set(shared["test"]) & {*shared["train"], *shared["validation"]}
+
+
+def test_two_workers_make_the_bytes_that_one_makes(avatars: Path, tmp_path: Path) -> None:
+    motions = made_motions(tmp_path / "motions", 2)
+    for name in ("green", "black"):
+        next(avatars.rglob(f"{name}.vrm")).unlink()
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for workers, out in enumerate(folders, start=1):
+        render_folder(avatars, motions, out, Shots(16, 6), "50,0,50", workers)
+    files = [{p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()} for out in folders]
+    assert len(files[0]) > 8 and files[0] == files[1]
+
+
+def test_the_fix_that_check_names_mends_a_rendered_set(avatars: Path, tmp_path: Path) -> None:
+    out = tmp_path / "data"
+    digest = rendered(avatars, out).pack.digest
+    damaged = out / "characters" / "red.zip"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    said = next(fault for fault in check(out) if "red.zip" in fault)
+    assert "delete the file and manifest.json and run the same `bench data render` again" in said
+    damaged.unlink()
+    (out / "manifest.json").unlink()
+    assert check(out)[0].endswith("run `bench data render`"), "half of one"
+    assert rendered(avatars, out).pack.digest == digest
+    assert check(out) == []
 
 
 def test_a_single_motion_gives_each_clip_a_half_of_its_own() -> None:

@@ -219,6 +219,18 @@ def test_check_finds_a_truncated_archive(dataset: Path) -> None:
     assert any("c0000001.zip" in fault and "unreadable" in fault for fault in faults)
 
 
+def test_the_fix_that_check_names_mends_the_suites_own_data(tmp_path: Path) -> None:
+    def make() -> Path:
+        return make_dataset(Recipe(32, 1, 1, 1, 6), tmp_path, workers=1, source=painted).folder
+
+    damaged = next((folder := make()).glob("characters/*.zip"))
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    assert "delete the file and manifest.json and run `bench data make` again" in check(folder)[0]
+    damaged.unlink()
+    (folder / "manifest.json").unlink()
+    assert check(make()) == []
+
+
 def test_check_finds_a_flipped_byte_in_an_image(dataset: Path) -> None:
     path = dataset / "characters" / "c0000001.zip"
     content = bytearray(path.read_bytes())

@@ -23,11 +23,9 @@ from bench.figures import (
     feature_maps,
     follows,
     gallery,
-    self_occlusion,
     shots_grid,
     support_set,
     teaser,
-    texture_complexity,
 )
 from bench.figures.failures import spearman
 from bench.figures.features import heat
@@ -288,41 +286,6 @@ def test_feature_maps_share_one_scale_of_colours_a_row(tmp_path: Path) -> None:
     assert (heat(np.array([[[0.0, 1.0]], [[1.0, 2.0]]]))[0, 0, 1] == heat(np.array([[[0.0, 1.0, 2.0]]]))[0, 0, 1]).all()
     with pytest.raises(DataError, match="as many as each other"):
         feature_maps(noise(9, 64), poses[:2], maps, outputs, offsets, tmp_path / "wrong")
-
-
-def standing(size: float = 64) -> NDArray[np.float32]:
-    """A COCO pose with arms and legs spread."""
-    x = [0, -1, 1, -2, 2, 5, -5, 12, -12, 20, -20, 4, -4, 8, -8, 12, -12]
-    y = [5, 4, 4, 5, 5, 12, 12, 18, 18, 24, 24, 30, 30, 42, 42, 56, 56]
-    return np.stack([np.array(x) * size / 64 + size / 2, np.array(y) * size / 64, np.full(17, 2)], 1).astype(np.float32)
-
-
-def test_a_pose_whose_limbs_lie_over_each_other_is_self_occluded() -> None:
-    open_pose = standing()
-    assert self_occlusion(open_pose) < 0.2
-    assert self_occlusion(standing(256)) == pytest.approx(self_occlusion(open_pose), abs=0.01), "at any image size"
-    sideways = open_pose.copy()
-    sideways[:, 0] = 32 + (open_pose[:, 0] - 32) * 0.02
-    assert self_occlusion(sideways) > self_occlusion(open_pose) + 0.25
-    crossed = open_pose.copy()
-    crossed[[7, 9]], crossed[[8, 10]] = open_pose[[8, 10]], open_pose[[7, 9]]
-    assert self_occlusion(crossed) > self_occlusion(open_pose)
-    missing = open_pose.copy()
-    missing[:, 2] = 0
-    assert self_occlusion(missing) == 0
-
-
-def test_texture_is_what_changes_inside_the_character() -> None:
-    alpha = np.zeros((32, 32), np.uint8)
-    alpha[8:24, 8:24] = 255
-    plain = np.full((32, 32, 3), 255, np.uint8)
-    plain[8:24, 8:24] = 90
-    assert texture_complexity(plain, alpha) == 0, "its outline is no texture"
-    stripes = plain.copy()
-    stripes[8:24:2, 8:24] = 141
-    assert texture_complexity(stripes, alpha) == pytest.approx(0.5 * 51 / 255)
-    assert texture_complexity(noise(0), alpha) > texture_complexity(stripes, alpha)
-    assert texture_complexity(noise(0), np.zeros_like(alpha)) == 0
 
 
 def failure(seed: int) -> Failure:

@@ -102,11 +102,12 @@ def by_name(outcomes: list[Outcome]) -> dict[str, Outcome]:
     return {outcome.figure: outcome for outcome in outcomes}
 
 
-def test_from_an_empty_store_only_the_support_set_is_made_and_the_rest_names_its_command(studio: Studio) -> None:
+def test_from_an_empty_store_what_shows_data_alone_is_made_and_the_rest_names_its_command(studio: Studio) -> None:
     found = by_name(illustrate(list(FIGURES), studio))
-    assert [name for name, outcome in found.items() if outcome.files] == ["5"]
+    assert [name for name, outcome in found.items() if outcome.files] == ["5", "examples"]
     for name, table in (("1", "table1"), ("6", "table1"), ("8", "table2"), ("9", "table4"), ("10", "table2"),
-                        ("11", "table1"), ("training", "table1"), ("shots", "table2")):  # fmt: skip
+                        ("11", "table1"), ("training", "table1"), ("shots", "table2"),
+                        ("difficulty", "table1")):  # fmt: skip
         assert f"bench {table} --preset smoke --store" in found[name].skipped, name
     assert "--people DIR" in found["7"].skipped
 
@@ -240,6 +241,19 @@ def test_figures_of_scores_need_nothing_but_records(studio: Studio, place: Workp
     assert [outcome.skipped for outcome in outcomes] == [""] * 4
     assert {path.stem for path in outcomes[0].files} == {"tuning-ours-1", "tuning-ours-4"}
     assert not place.store.exists()
+
+
+def test_scores_by_difficulty_are_those_in_the_store_and_rows_that_are_not_there_are_said(
+    studio: Studio, place: Workplace, pack: Pack
+) -> None:
+    patn = table1_cells(BASE)[0]
+    draw(patn, place, pack)
+    for method, title, key in (("patn", "PATN", stages(patn, place).score.key), ("pg2", "PG2", "gone")):
+        record = made_up(method, title, key=key, cell__preset="smoke")
+        write_record(place.results / "smoke" / "records" / f"{method}.json", record)
+    outcome = illustrate(["difficulty"], studio)[0]
+    assert [file.name for file in outcome.files] == ["difficulty.png", "difficulty.pdf"]
+    assert "without PG2, seed 0" in outcome.skipped and "PATN" not in outcome.skipped
 
 
 def test_lines_of_shots_are_told_apart_by_method_not_by_the_labels_of_a_table(

@@ -489,6 +489,8 @@ def test_check_finds_what_was_changed_after_an_import(mine: Path) -> None:
     faults = "\n".join(check(made.folder))
     assert "digest is not that of its characters and split.json" in faults
     assert "pack.json: other characters or splits" in faults
+    assert "import the pictures again into a new folder with `bench data import`" in faults
+    assert "bench data make" not in faults
     (made.folder / "annotations.json").write_text("{}")
     assert "annotations.json: not COCO keypoints" in "\n".join(check(made.folder))
     assert len(pack.names) == 4

@@ -12,6 +12,7 @@ import typer
 
 from bench.cli import (
     data,
+    difficulty,
     figures,
     launch,
     methods,
@@ -42,6 +43,7 @@ for command in (
     *(launch.plan, launch.launch),
     *(methods.methods, methods.inspect, methods.check_method),
     *(records.import_predictions, records.verify, records.export),
+    difficulty.difficulty,
     figures.figures,
     report.report,
     timing.time,

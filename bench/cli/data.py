@@ -18,9 +18,15 @@ app = typer.Typer(no_args_is_help=True, help="Make, import, look at and check da
 def make(*, options: Place) -> None:
     """Render a preset's characters, if they are not there yet, and print where they are."""
     from bench.cells import data_pack
+    from bench.data.make import make_dataset
+    from bench.data.recipe import Recipe
     from bench.presets import preset as find
 
-    pack = data_pack(find(options.preset), options.workplace())
+    size, place = find(options.preset), options.workplace()
+    if place.data is None:  # also where the pack is whole and the files that it was made of are not
+        with place.report.task("data") as task:
+            make_dataset(Recipe.of(size.data), place.store / "data", place.workers, task.update)
+    pack = data_pack(size, place)
     if options.as_json:
         print_json(
             {"frames": len(pack), "characters": len(pack.names), "image_size": pack.image_size,
@@ -87,7 +93,7 @@ def render(
     if as_json:
         print_json(
             {"frames": len(pack), "image_size": pack.image_size, "digest": pack.digest, "folder": str(out),
-             "characters": characters, "skipped": dict(done.skipped)}
+             "characters": characters, "skipped": dict(done.skipped), "notes": list(done.notes)}
         )  # fmt: skip
     else:
         for c in characters:
@@ -95,6 +101,8 @@ def render(
                   + (f" ({c['licence_url']})" if c["licence_url"] else ""))  # fmt: skip
         for file, reason in done.skipped.items():
             print(f"skipped    {file}: {reason}")
+        for note in done.notes:
+            print(f"note       {note}")
         print(f"{len(pack)} frames of {len(pack.names)} characters, {pack.image_size} px, digest {pack.digest}")
         print(out)
     if done.skipped:

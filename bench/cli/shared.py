@@ -61,7 +61,9 @@ class Place:
         from bench.store import default_root
 
         if self.data is not None and not self.data.is_dir():
-            raise UsageError(f"--data {self.data}: no such folder; make one with `bench data make`")
+            raise UsageError(
+                f"--data {self.data}: no such folder; make one with `bench data import` or `bench data render`"
+            )
         return Workplace(self.store or default_root(), self.results, reporter(self.quiet), self.data, self.workers)
 
 

@@ -26,9 +26,9 @@ from bench.data.layout import (
     pixel_digest,
     read_frames,
 )
+from bench.data.origin import Remedy
 from bench.errors import DataError
 
-MAKE_AGAIN = "delete the file and run `bench data make` again"
 U8 = NDArray[np.uint8]
 
 
@@ -38,12 +38,13 @@ def check(folder: Path) -> list[str]:
         dataset = open_dataset(folder)
     except DataError as error:
         return [str(error)]
+    remedy = Remedy.of(folder)
     faults = list(_split_faults(dataset))
     seen: dict[str, Thumbnails] = {}
     for name, entry in dataset.entries.items():
-        faults += _character_faults(dataset, name, entry, seen)
+        faults += _character_faults(dataset, name, entry, seen, remedy.file)
     faults += duplicate_faults(dataset.split, seen)
-    faults += set_faults(dataset)
+    faults += set_faults(dataset, remedy.whole)
     return faults
 
 
@@ -58,23 +59,25 @@ def _split_faults(dataset: Dataset) -> Iterator[str]:
         yield f"split.json: character {name} is in no split; add it to one"
     for file in sorted(dataset.folder.glob("characters/*.zip")):
         if file.stem not in dataset.entries:
-            yield f"characters/{file.name}: not in manifest.json; delete the file or import the data again"
+            yield f"characters/{file.name}: not in manifest.json; delete the file"
 
 
-def _character_faults(dataset: Dataset, name: str, entry: CharacterEntry, seen: dict[str, Thumbnails]) -> Iterator[str]:
+def _character_faults(
+    dataset: Dataset, name: str, entry: CharacterEntry, seen: dict[str, Thumbnails], again: str
+) -> Iterator[str]:
     path = dataset.folder / entry.file
     if not path.resolve().is_relative_to(dataset.folder.resolve()):
-        yield f"manifest.json: the file of {name} lies outside of the data set; {MAKE_AGAIN}"
+        yield f"manifest.json: the file of {name} lies outside of the data set; {again}"
         return
     if not path.exists():
-        yield f"{entry.file}: missing; {MAKE_AGAIN}"
+        yield f"{entry.file}: missing; {again}"
         return
     if path.is_file():
         content = path.read_bytes()
         if len(content) != entry.bytes:
-            yield f"{entry.file}: {len(content)} bytes where the manifest says {entry.bytes}; {MAKE_AGAIN}"
+            yield f"{entry.file}: {len(content)} bytes where the manifest says {entry.bytes}; {again}"
         elif hashlib.sha256(content).hexdigest() != entry.sha256:
-            yield f"{entry.file}: sha256 differs from the manifest's; {MAKE_AGAIN}"
+            yield f"{entry.file}: sha256 differs from the manifest's; {again}"
     try:
         root = open_character(path)
         description, frames = read_frames(root)
@@ -84,12 +87,12 @@ def _character_faults(dataset: Dataset, name: str, entry: CharacterEntry, seen: 
         yield str(error)
         return
     except UNREADABLE as error:
-        yield f"{entry.file}: no readable frames.json ({error!r}); {MAKE_AGAIN}"
+        yield f"{entry.file}: no readable frames.json ({error!r}); {again}"
         return
     if named != name:
         yield f"{entry.file}: frames.json names it {named}, not {name}; rename one of them"
     if len(frames) != entry.frames:
-        yield f"{entry.file}: {len(frames)} frames where the manifest says {entry.frames}; {MAKE_AGAIN}"
+        yield f"{entry.file}: {len(frames)} frames where the manifest says {entry.frames}; {again}"
     for extra in sorted(inside - {file for file, _ in frames} - {"frames.json"}):
         yield f"{entry.file}: image {extra} has no joints in frames.json; describe it there or remove it"
 
@@ -98,23 +101,23 @@ def _character_faults(dataset: Dataset, name: str, entry: CharacterEntry, seen: 
     for file, frame in frames:
         where = f"{entry.file}/{file}"
         if file not in inside:
-            yield f"{where}: missing, or not a file beside frames.json; {MAKE_AGAIN}"
+            yield f"{where}: missing, or not a file beside frames.json; {again}"
             continue
         try:
             image = decode((root / file).read_bytes())
         except UNREADABLE as error:
-            yield f"{where}: unreadable or truncated image ({error}); {MAKE_AGAIN}"
+            yield f"{where}: unreadable or truncated image ({error}); {again}"
         else:
             images.append(image)
             if image.shape[:2] != (dataset.image_size,) * 2:
                 height, width = image.shape[:2]
                 yield f"{where}: {width}×{height} px in data of {dataset.image_size} px; resize the image"
             elif not image[..., 3].any():
-                yield f"{where}: no foreground, alpha is 0 everywhere; {MAKE_AGAIN}"
+                yield f"{where}: no foreground, alpha is 0 everywhere; {again}"
         yield from _frame_faults(where, frame, dataset.image_size)
     whole = len(images) == len(frames) and len({image.shape for image in images}) == 1
     if whole and pixel_digest(np.stack(images)) != entry.pixels:
-        yield f"{entry.file}: decoded pixels differ from the manifest's; {MAKE_AGAIN}"
+        yield f"{entry.file}: decoded pixels differ from the manifest's; {again}"
     if whole:
         front = next((i for i, (_, frame) in enumerate(frames) if frame.view == "front"), 0)
         seen[name] = Thumbnails(np.stack([thumbnail(image) for image in images]), front)

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.data.origin import made_by
 from bench.environment import package_versions
 from bench.errors import DataError
 from bench.files import digest_of, read_json, write_bytes, write_json
@@ -319,4 +320,4 @@ def open_dataset(folder: Path) -> Dataset:
             entries={name: CharacterEntry(**entry) for name, entry in manifest["characters"].items()},
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{folder.name}: no complete data set ({error}); run `bench data make`") from error
+        raise DataError(f"{folder.name}: no complete data set ({error}); run `{made_by(folder)}`") from error

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock
@@ -21,6 +20,7 @@ from bench.data.layout import (
 )
 from bench.data.recipe import Recipe, character_name, render_character
 from bench.errors import DataError
+from bench.workers import in_processes
 
 FrameSource = Callable[[Recipe, int], CharacterFrames]
 """(recipe, character seed) -> its frames. Must be importable by name when several processes work."""
@@ -32,12 +32,7 @@ def _ignore(done: int, total: int) -> None:
     return
 
 
-def _one_thread() -> None:
-    """In a worker, before numba is imported: the processes already fill the cores."""
-    os.environ["NUMBA_NUM_THREADS"] = "1"
-
-
-def _make_character(folder: Path, recipe: Recipe, seed: int, source: FrameSource) -> tuple[str, CharacterEntry]:
+def _make_character(folder: Path, recipe: Recipe, source: FrameSource, seed: int) -> tuple[str, CharacterEntry]:
     """One character: taken from the disk if it is there and whole, else rendered and written."""
     name = character_name(seed)
     path = folder / "characters" / f"{name}.zip"
@@ -47,22 +42,6 @@ def _make_character(folder: Path, recipe: Recipe, seed: int, source: FrameSource
         except DataError:
             path.unlink()  # damaged since it was written: files are renamed into place whole
     return name, write_character(path, source(recipe, seed))
-
-
-def _make_all(folder: Path, recipe: Recipe, workers: int, source: FrameSource) -> Iterator[tuple[str, CharacterEntry]]:
-    seeds = recipe.all_seeds()
-    if workers == 1:
-        for seed in seeds:
-            yield _make_character(folder, recipe, seed, source)
-        return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
-        waiting = [pool.submit(_make_character, folder, recipe, seed, source) for seed in seeds]
-        try:
-            for future in as_completed(waiting):
-                yield future.result()
-        finally:  # on an error or an interrupt, finish what runs and start nothing more
-            for future in waiting:
-                future.cancel()
 
 
 def make_dataset(
@@ -94,7 +73,8 @@ def _make_missing(folder: Path, recipe: Recipe, workers: int, on_progress: OnPro
         leftover.unlink()
     made: dict[str, CharacterEntry] = {}
     on_progress(0, total)
-    for name, entry in _make_all(folder, recipe, min(workers, total), source):
+    work = partial(_make_character, folder, recipe, source)
+    for name, entry in in_processes(work, recipe.all_seeds(), min(workers, total)):
         made[name] = entry
         on_progress(len(made), total)
     entries = {name: made[name] for name in sorted(made)}

@@ -1,4 +1,4 @@
-"""What a data set holds: characters, frames, views, size of the foreground, joints that show, tags."""
+"""What a data set holds: characters, frames, views, foreground, joints that show, difficulty, tags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.layout import CLIPS, COCO_JOINTS, SPLITS, VIEWS, open_dataset
+from bench.data.difficulty import F64, LEVELS, TAGS, Tag, cuts_of, levels_of, measures, texture_complexity
+from bench.data.layout import CLIPS, COCO_JOINTS, SPLITS, VIEWS, on_white, open_dataset
 from bench.data.pack import open_pack
 
 MOST_VALUES = 8  # of a tag that are listed; a tag of more is a measure or a name, and its count says enough
@@ -31,6 +32,19 @@ class PartStats:
 
 
 @dataclass(frozen=True)
+class TagStats:
+    """One measure of `data.difficulty` over the test pairs."""
+
+    title: str
+    unit: str
+    digits: int
+    spread: tuple[float, float, float, float, float]  # least, first decile, median, last decile, most
+    cuts: tuple[float, float] | None  # the largest easy and medium value; None: it does not vary
+    relative: bool  # whether these are terciles of these pairs
+    pairs: dict[str, int]  # by level, and those of which it is unknown
+
+
+@dataclass(frozen=True)
 class Stats:
     """A whole data set."""
 
@@ -40,6 +54,7 @@ class Stats:
     joints: dict[str, tuple[float, float, float]]  # share of frames where one is visible, hidden, absent
     tags: dict[str, dict[str, int]]  # characters by value; lists and dictionaries are left out
     stand_ins: int  # characters in which another frame stands in for a basic view
+    difficulty: dict[str, TagStats]  # of the test pairs; empty where there are none
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -48,6 +63,7 @@ class Stats:
 @dataclass(frozen=True)
 class _Character:
     split: str
+    rgb: NDArray[np.uint8]  # [n, H, W, 3], on white
     alpha: NDArray[np.uint8]  # [n, H, W]
     keypoints: NDArray[np.float32]  # [n, 17, 3]
     views: list[str | None]
@@ -70,7 +86,10 @@ def _of_pack(folder: Path) -> Iterator[_Character]:
         frames = pack.frames_of(index)
         views = [VIEWS[v] if v >= 0 else None for v in pack.view[frames]]
         clips = [CLIPS[c] if c >= 0 else None for c in pack.clip[frames]]
-        yield _Character(split, pack.alpha[frames], pack.keypoints[frames], views, clips, pack.tags[index])
+        pixels = pack.pixels[frames]
+        yield _Character(
+            split, pixels[..., :3], pixels[..., 3], pack.keypoints[frames], views, clips, pack.tags[index]
+        )  # fmt: skip
 
 
 def _of_dataset(folder: Path) -> Iterator[_Character]:
@@ -80,7 +99,9 @@ def _of_dataset(folder: Path) -> Iterator[_Character]:
             read = dataset.read(name)
             keypoints = np.stack([frame.keypoints for frame in read.frames])
             views, clips = [f.view for f in read.frames], [f.clip for f in read.frames]
-            yield _Character(split, read.images[..., 3], keypoints, views, clips, read.tags)
+            yield _Character(
+                split, on_white(read.images), read.images[..., 3], keypoints, views, clips, read.tags
+            )  # fmt: skip
 
 
 def _stats(digest: str, size: int, characters: Iterator[_Character]) -> Stats:
@@ -92,6 +113,7 @@ def _stats(digest: str, size: int, characters: Iterator[_Character]) -> Stats:
     shown = np.zeros((len(COCO_JOINTS), 3))
     tags: dict[str, Counter[str]] = {}
     stand_ins = 0
+    hard: dict[str, list[F64]] = {tag.key: [] for tag in TAGS}
     for one in characters:
         counts[one.split].append(len(one.alpha))
         views[one.split].update(view for view in one.views if view)
@@ -106,6 +128,9 @@ def _stats(digest: str, size: int, characters: Iterator[_Character]) -> Stats:
             if isinstance(value, str | bool | int):
                 tags.setdefault(key, Counter())[str(value)] += 1
         stand_ins += "stand_in_views" in one.tags
+        if one.split == "test" and "front" in one.views:
+            for key, values in _measures(one).items():
+                hard[key].append(values)
     parts = {
         part: PartStats(
             characters=len(counts[part]),
@@ -129,7 +154,31 @@ def _stats(digest: str, size: int, characters: Iterator[_Character]) -> Stats:
         },
         tags={key: dict(values.most_common()) for key, values in sorted(tags.items())},
         stand_ins=stand_ins,
+        difficulty={
+            tag.key: _tag_stats(tag, np.concatenate(hard[tag.key]))
+            for tag in TAGS
+            if any(np.isfinite(column).any() for column in hard[tag.key])
+        },
     )
+
+
+def _measures(one: _Character) -> dict[str, F64]:
+    """Of every frame but the source, drawn from it."""
+    source = one.views.index("front")
+    targets = [index for index in range(len(one.views)) if index != source]
+    texture = texture_complexity(one.rgb[source], one.alpha[source])
+    return measures(one.keypoints[source], one.keypoints[targets], [one.views[i] for i in targets], texture)
+
+
+def _tag_stats(tag: Tag, values: F64) -> TagStats:
+    cuts, known = cuts_of(tag, values), values[np.isfinite(values)]
+    levels = levels_of(values, cuts)
+    counts = {level: int((levels == number).sum()) for number, level in enumerate(LEVELS)}
+    least, low, middle, high, most = (float(value) for value in np.quantile(known, (0, 0.1, 0.5, 0.9, 1)))
+    return TagStats(
+        tag.title, tag.unit, tag.digits, (least, low, middle, high, most), cuts, tag.cuts is None,
+        counts | {"unknown": len(values) - len(known)},
+    )  # fmt: skip
 
 
 def as_text(stats: Stats) -> str:
@@ -152,8 +201,30 @@ def as_text(stats: Stats) -> str:
     lines += [
         f"{name:16}{seen:8.2f}{hidden:8.2f}{absent:8.2f}" for name, (seen, hidden, absent) in stats.joints.items()
     ]
-    lines.append("")
+    lines += ["", *_difficulty_lines(stats.difficulty), ""]
     for key, values in stats.tags.items():
         listed = ", ".join(f"{value} {count}" for value, count in values.items())
         lines.append(f"{key:16}{listed if len(values) <= MOST_VALUES else f'{len(values)} values'}")
     return "\n".join(lines).rstrip()
+
+
+def _difficulty_lines(difficulty: Mapping[str, TagStats]) -> Iterator[str]:
+    """A line a measure: how it is spread over the test pairs, and where easy and medium end."""
+    if not difficulty:
+        yield "No test pairs, so nothing is said of difficulty."
+        return
+    yield (
+        f"{'test pairs':16}{'least':>8}{'10 %':>8}{'median':>8}{'90 %':>8}{'most':>8}{'easy ≤':>10}{'medium ≤':>10}"
+        f"{'easy/medium/hard':>18}"
+    )
+    for tag in difficulty.values():
+
+        def number(value: float, tag: TagStats = tag) -> str:
+            return f"{value:.{tag.digits}f}{tag.unit}"
+
+        cuts = "".join(f"{number(cut):>10}" for cut in tag.cuts) if tag.cuts else f"{'the same everywhere':>20}"
+        counts = "/".join(str(tag.pairs[level]) for level in LEVELS) if tag.cuts else ""
+        unknown = f", {tag.pairs['unknown']} unknown" if tag.pairs["unknown"] else ""
+        yield f"{tag.title:16}{''.join(f'{number(value):>8}' for value in tag.spread)}{cuts}{counts:>18}{unknown}"
+    relative = ", ".join(tag.title for tag in difficulty.values() if tag.relative)
+    yield f"{relative}: easy, medium and hard are terciles of these pairs, so relative to this data set."

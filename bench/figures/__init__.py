@@ -1,7 +1,7 @@
 """Figures as PNG and PDF: pure functions of images, records and logs. The same input gives the same bytes."""
 
+from bench.figures.by_difficulty import Example, Leveled, difficulty_examples, scores_by_difficulty
 from bench.figures.curves import training_curves, tuning_curve
-from bench.figures.difficulty import self_occlusion, texture_complexity
 from bench.figures.failures import Failure, difficulty, failure_cases
 from bench.figures.features import feature_maps, follows
 from bench.figures.grids import GridRow, ShotsRow, comparison_grid, shots_grid
@@ -10,24 +10,26 @@ from bench.figures.scores import quality_by_cost, scores_by_character, scores_by
 
 __all__ = [
     "Animation",
+    "Example",
     "Failure",
     "GridRow",
+    "Leveled",
     "ShotsRow",
     "comparison_grid",
     "difficulty",
+    "difficulty_examples",
     "failure_cases",
     "feature_maps",
     "follows",
     "gallery",
     "quality_by_cost",
     "scores_by_character",
+    "scores_by_difficulty",
     "scores_by_shots",
-    "self_occlusion",
     "shots_grid",
     "shots_of",
     "support_set",
     "teaser",
-    "texture_complexity",
     "training_curves",
     "tuning_curve",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.errors import BenchError, unknown
 from bench.files import read_json, write_json
-from bench.illustrate import further, paper
+from bench.illustrate import further, hard, paper
 from bench.illustrate.studio import Made, Studio
 
 
@@ -37,6 +37,8 @@ FIGURES: dict[str, Figure] = {
     "shots": Figure(further.shots, "table2"),
     "cost": Figure(further.cost, "table1"),
     "characters": Figure(further.characters, "table1"),
+    "difficulty": Figure(hard.by_difficulty, "table1"),
+    "examples": Figure(hard.examples, ""),
 }
 """The paper's figures by number (2 and 3 are its diagrams), and further ones."""
 

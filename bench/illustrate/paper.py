@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 import bench.figures as figures
+from bench.data.difficulty import self_occlusion, texture_complexity
 from bench.data.pack import Pack
 from bench.data.shift import shift_offsets
 from bench.data.support import CharacterPairs
@@ -260,11 +261,11 @@ def failures(studio: Studio) -> Made:
     pairs_of = {int(pack.character[pairs.source]): pairs for pairs in spread_pairs(pack, len(pack.names))}
     owners = pack.character[frames]
     textures = {
-        owner: figures.texture_complexity(_image(pack, pairs.source), np.asarray(pack.alpha[pairs.source]))
+        owner: texture_complexity(_image(pack, pairs.source), np.asarray(pack.alpha[pairs.source]))
         for owner, pairs in pairs_of.items()
     }
     texture = np.array([textures[int(owner)] for owner in owners])
-    occlusion = np.array([figures.self_occlusion(pack.keypoints[frame]) for frame in frames])
+    occlusion = np.array([self_occlusion(pack.keypoints[frame]) for frame in frames])
     _, firsts = np.unique(owners[order := np.argsort(ssim, kind="stable")], return_index=True)
     worst = order[np.sort(firsts)][:GRID_ROWS]
     cases = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from bench.data.support import CharacterPairs
 from bench.errors import DataError, SkippedError
 from bench.files import read_json
 from bench.generate import all_test_pairs, to_uint8
+from bench.image_scores import ImageScores, read_image_scores
 from bench.run import row_title
 from bench.seeds import derive
 from bench.spec import Cell
@@ -56,18 +56,12 @@ def drawn(cell: Cell, place: Workplace) -> Drawn:
     return Drawn(np.load(stage.folder / "images.npy", mmap_mode="r"), rows)
 
 
-def image_scores(cell: Cell, place: Workplace) -> dict[str, NDArray[np.float64]]:
-    """The scores of each image of a cell: arrays [N] by name, and `frame`, the frame of the pack.
-
-    Raises NotInStore.
-    """
+def image_scores(cell: Cell, place: Workplace) -> ImageScores:
+    """The scores of each image of a cell; raises NotInStore."""
     stage = stages(cell, place).score
     if not stage.done:
         raise NotInStore(f"{row_title(cell)} has not been scored yet")
-    with (stage.folder / "images.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    names = [name for name in rows[0] if name != "character"]
-    return {name: np.array([float(row[name]) for row in rows]) for name in names}
+    return read_image_scores(stage.folder)
 
 
 @dataclass(frozen=True)

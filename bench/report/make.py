@@ -26,7 +26,7 @@ from bench.tables.table1 import BASELINES
 from bench.verify import images_of, pack_of
 from methods.pose import stick_figure
 
-TABLES = ("table1", "table2", "table3", "table4", "claims")
+TABLES = ("table1", "table2", "table3", "table4", "claims", "difficulty")
 GIVEN = ("Source", "Target pose", "Ground truth")
 """Rows of a character's sheet before those of the methods."""
 

@@ -7,13 +7,11 @@ motions, the same options and the same code.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from bench.data.avatars.sources import (
     find_avatars,
     find_motions,
     nothing_left,
+    share_motions,
     shares,
     split_of,
 )
@@ -46,6 +45,7 @@ from bench.data.recipe import generator_version
 from bench.errors import DataError, UsageError
 from bench.files import digest_of, read_json, write_json
 from bench.source import source_hash
+from bench.workers import in_processes
 
 PACK_FILES = ("pixels.npy", "keypoints.npy", "index.npy", "pack.json")  # the last completes it
 
@@ -67,17 +67,14 @@ class Rendered:
 
     pack: Pack
     skipped: Mapping[str, str]  # file -> why it cannot be used
-
-
-def _one_thread() -> None:
-    """In a worker, before numba is imported: the processes already fill the cores."""
-    os.environ["NUMBA_NUM_THREADS"] = "1"
+    notes: tuple[str, ...] = ()  # what a reader of scores on these data should know
 
 
 def _character(
-    folder: Path, avatar: AvatarFile, motions: Sequence[MotionFile], shots: Shots
+    folder: Path, shots: Shots, task: tuple[AvatarFile, Sequence[MotionFile]]
 ) -> tuple[AvatarFile, CharacterEntry | str]:
-    """One character's manifest line, rendered unless it is there, or why it cannot be."""
+    """The manifest line of an avatar with its motions, rendered unless it is there, or why it cannot be."""
+    avatar, motions = task
     path = folder / "characters" / f"{avatar.name}.zip"
     made_of = digest_of(
         {"avatar": avatar.sha256, "motions": [m.sha256 for m in motions], "code": avatar_version(), **asdict(shots)}
@@ -96,23 +93,6 @@ def _character(
     except DataError as error:
         return avatar, str(error)
     return avatar, write_character(path, character)
-
-
-def _all_characters(
-    folder: Path, avatars: Sequence[AvatarFile], motions: Sequence[MotionFile], shots: Shots, workers: int
-) -> Iterator[tuple[AvatarFile, CharacterEntry | str]]:
-    if workers == 1:
-        for avatar in avatars:
-            yield _character(folder, avatar, motions, shots)
-        return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
-        waiting = [pool.submit(_character, folder, avatar, motions, shots) for avatar in avatars]
-        try:
-            for future in as_completed(waiting):
-                yield future.result()
-        finally:  # on an error or an interrupt, finish what runs and start nothing more
-            for future in waiting:
-                future.cancel()
 
 
 def render_folder(
@@ -179,10 +159,10 @@ def _finished(out: Path, recipe: Mapping[str, Any]) -> Rendered | None:
     """What `out` holds if it is complete and just this."""
     try:
         manifest = read_json(out / "manifest.json")["recipe"]
-        skipped = manifest.pop("skipped")
+        outcome = {key: manifest.pop(key) for key in ("skipped", "motions_of", "notes")}
         if manifest != recipe:
             return None
-        return Rendered(open_pack(out), skipped)
+        return Rendered(open_pack(out), outcome["skipped"], tuple(outcome["notes"]))
     except (DataError, OSError, KeyError, TypeError, ValueError):
         return None
 
@@ -203,22 +183,49 @@ def _render_missing(
     for leftover in out.glob("characters/*"):  # of a killed call, and of avatars that are gone
         if leftover.name not in wanted:
             leftover.unlink()
+    usable = list(found)
+    while usable:  # again where some cannot be drawn: who is left decides the split, and so the motions
+        parts = split_of(usable, split, shots.seed)
+        motions_of, notes = share_motions(motions, parts, shots.seed)
+        part_of = {name: part for part, names in parts.items() for name in names}
+        tasks = [(avatar, motions_of[part_of[avatar.name]]) for avatar in usable]
+        made, faulty = _rendered(out, shots, tasks, workers, on_progress)
+        if not faulty:
+            break
+        skipped |= {avatar.file: reason for avatar, reason in faulty}
+        usable = [avatar for avatar in usable if avatar.file not in skipped]
+    skipped = dict(sorted(skipped.items()))
+    if not usable:
+        raise DataError(nothing_left("no avatar can be used", skipped))
+    outcome = {
+        "skipped": skipped,
+        "motions_of": {part: [motion.name for motion in motions_of[part]] for part in SPLITS if parts[part]},
+        "notes": notes,
+    }
+    entries = {name: made[name] for name in sorted(made)}
+    finish_dataset(out, shots.image_size, parts, entries, {**recipe, **outcome})
+    return Rendered(_packed(out), skipped, tuple(notes))
+
+
+def _rendered(
+    out: Path,
+    shots: Shots,
+    tasks: Sequence[tuple[AvatarFile, Sequence[MotionFile]]],
+    workers: int | None,
+    on_progress: OnProgress,
+) -> tuple[dict[str, CharacterEntry], list[tuple[AvatarFile, str]]]:
+    """Manifest lines by character, and the avatars that cannot be drawn with the reason."""
     made: dict[str, CharacterEntry] = {}
-    on_progress(0, len(found))
-    processes = min(workers or os.cpu_count() or 1, len(found))
-    for number, (avatar, result) in enumerate(_all_characters(out, found, motions, shots, processes), start=1):
+    faulty: list[tuple[AvatarFile, str]] = []
+    on_progress(0, len(tasks))
+    processes = min(workers or os.cpu_count() or 1, len(tasks))
+    for number, (avatar, result) in enumerate(in_processes(partial(_character, out, shots), tasks, processes), start=1):
         if isinstance(result, str):
-            skipped[avatar.file] = result
+            faulty.append((avatar, result))
         else:
             made[avatar.name] = result
-        on_progress(number, len(found))
-    skipped = dict(sorted(skipped.items()))
-    if not made:
-        raise DataError(nothing_left("no avatar can be used", skipped))
-    parts = split_of([avatar for avatar in found if avatar.name in made], split, shots.seed)
-    entries = {name: made[name] for name in sorted(made)}
-    finish_dataset(out, shots.image_size, parts, entries, {**recipe, "skipped": skipped})
-    return Rendered(_packed(out), skipped)
+        on_progress(number, len(tasks))
+    return made, faulty
 
 
 def _packed(out: Path) -> Pack:

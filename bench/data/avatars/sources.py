@@ -126,3 +126,43 @@ def shares(how: str) -> dict[str, int]:
     if len(parts) != len(SPLITS) or not all(part.strip().isdecimal() for part in parts) or not any(map(int, parts)):
         raise UsageError(f"--split {how}: write one of {', '.join(SPLITS)}, or three shares of these as in 80,10,10")
     return {part: int(share) for part, share in zip(SPLITS, parts, strict=True)}
+
+
+def share_motions(
+    motions: Sequence[MotionFile], split: Mapping[str, Sequence[str]], seed: int
+) -> tuple[dict[str, list[MotionFile]], list[str]]:
+    """The motions of each split, disjoint as far as they go, and notes on what they do not suffice for.
+
+    Every split that has characters gets two, one for each clip, or one if there are no more; a further one goes where
+    there are fewest a character. With fewer than one a split, training and validation share, and in need all. Names of
+    files decide nothing, their content and the seed do.
+    """
+    order = sorted(motions, key=lambda motion: derive("motions of splits", seed, motion.sha256))
+    held = {part: len(split[part]) for part in SPLITS if split[part]}
+    if not motions or len(held) < 2:
+        return {part: list(motions) for part in SPLITS}, []
+    if len(motions) < len(held):
+        return _shared(order, held)
+    counts = dict.fromkeys(held, 2 if len(motions) >= 2 * len(held) else 1)
+    while sum(counts.values()) < len(motions):
+        counts[min(held, key=lambda part: counts[part] / held[part])] += 1
+    found, at = dict[str, list[MotionFile]](), 0
+    for part in SPLITS:
+        found[part] = order[at : at + counts.get(part, 0)]
+        at += counts.get(part, 0)
+    halved = [part for part in held if counts[part] == 1]
+    if not halved:
+        return found, []
+    note = f"{len(motions)} motions for {len(held)} splits: clips A and B are halves of one in {', '.join(halved)}"
+    return found, [f"{note}; {2 * len(held)} motions would keep them apart"]
+
+
+def _shared(order: Sequence[MotionFile], held: Mapping[str, int]) -> tuple[dict[str, list[MotionFile]], list[str]]:
+    """Too few motions for every split to have its own."""
+    enough = f"give at least {len(held)} motions, better {2 * len(held)}"
+    if len(order) == 2:
+        found = {part: [order[0] if part == "test" else order[1]] for part in SPLITS}
+        return found, [f"2 motions for 3 splits: train and validation share one, test has its own; {enough}"]
+    several = ", ".join(held)
+    note = f"{len(order)} motion for {len(held)} splits: {several} share it, so tests show no unseen motion; {enough}"
+    return {part: list(order) for part in SPLITS}, [note]

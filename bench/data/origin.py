@@ -1,0 +1,40 @@
+"""How a data set came to be, and so by which command its owner mends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.files import read_json
+
+MAKE, RENDER, IMPORT = "bench data make", "bench data render", "bench data import"
+
+
+def made_by(folder: Path) -> str:
+    """The command that made the data set in `folder`, whole or not; `bench data make` where nothing says otherwise."""
+    try:
+        kind = read_json(folder / "manifest.json")["recipe"].get("kind")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        kind = None  # no manifest yet, or none that can be read
+    if kind == "avatars" or (folder / "render.json").exists():
+        return RENDER
+    # an import puts its pack beside the characters, the suite's own data keep it elsewhere
+    return IMPORT if kind == "imported" or (folder / "pixels.npy").exists() else MAKE
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What a fault's owner is told to do."""
+
+    file: str  # where a file is damaged or missing
+    whole: str  # where the set does not fit together
+
+    @classmethod
+    def of(cls, folder: Path) -> Remedy:
+        """Rendered sets make what is missing once the manifest is gone; an import starts anew."""
+        command = made_by(folder)
+        if command == IMPORT:
+            again = f"import the pictures again into a new folder with `{command}`"
+            return cls(again, again)
+        again = f"run {'the same ' if command == RENDER else ''}`{command}` again"
+        return cls(f"delete the file and manifest.json and {again}", f"delete manifest.json and {again}")
