@@ -50,6 +50,7 @@ class Workplace:
     report: Reporter
     data: Path | None = None  # a folder with a pack of one's own; None: the preset's procedural data
     workers: int | None = None
+    retry_before: float = 0.0  # seconds since the epoch: work that failed before then is done again
 
 
 @dataclass(frozen=True)

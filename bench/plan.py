@@ -107,7 +107,7 @@ class PlannedStage:
     """A stage some cells need."""
 
     stage: Stage
-    state: str  # "done", "unfinished", "stale" (made by other code) or "to do"
+    state: str  # "done", "unfinished", "failed", "stale" (made by other code) or "to do"
     seconds: float | None  # expected; None: no history
 
 
@@ -134,7 +134,7 @@ def plan(cells: Sequence[Cell | Later], place: Workplace) -> list[PlannedStage]:
             other = stored.get((stage.kind, stage.address))
             state = "to do"
             if other is not None:
-                state = "unfinished" if other.folder == stage.folder else "stale"
+                state = other.state if other.folder == stage.folder else "stale"
             planned[stage.key] = PlannedStage(stage, state, _expected(stage, found, place.results))
     return list(planned.values())
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.cells import Workplace
-from bench.errors import NonFiniteLoss
+from bench.errors import FailedBefore, NonFiniteLoss
 from bench.plan import Later
 from bench.records import Record
 from bench.run import row_title, run_cell
@@ -26,14 +26,14 @@ class Outcome:
 
 
 def run_cells(cells: Sequence[Cell | Later], place: Workplace) -> Outcome:
-    """Do all cells, in order. One whose training diverges is said aloud and left out; the rest goes on."""
+    """Do all cells, in order. One that diverges or failed before is said aloud and left out; the rest goes on."""
     outcome = Outcome([], {})
     for number, entry in enumerate(cells):
         cell = entry(place) if callable(entry) else entry
         place.report.line(f"[{number + 1}/{len(cells)}] {row_title(cell)}, seed {cell.seed}")
         try:
             outcome.done.append((cell, run_cell(cell, place)))
-        except NonFiniteLoss as error:
+        except (NonFiniteLoss, FailedBefore) as error:
             place.report.line(f"SKIPPED: {error}")
             outcome.missing[row_title(cell)] = str(error)
     return outcome

@@ -12,7 +12,7 @@ import torch
 
 from bench.build import build, method_class, pick_device, use_all_cores
 from bench.cells import Stages, Workplace, data_pack, record_name, stages
-from bench.checkpoint import load_state
+from bench.checkpoint import clear_checkpoints, load_state
 from bench.data.pack import Pack
 from bench.environment import command_line, describe, git_state
 from bench.errors import UsageError
@@ -43,7 +43,9 @@ def run_cell(cell: Cell, place: Workplace) -> Record:
     tuned: dict[str, Any] | None = None
     if plan.spec is None or plan.train is None:
         with place.report.task(f"generate {plan.generate.label}") as task:
-            drawn = plan.generate.run(lambda folder: generate_floor(cell.method, seen, folder, task))
+            drawn = plan.generate.run(
+                lambda folder: generate_floor(cell.method, seen, folder, task), place.retry_before
+            )
     else:
         warm_file = None
         if plan.warm_start is not None and plan.spec.warm_start is not None:
@@ -63,10 +65,11 @@ def run_cell(cell: Cell, place: Workplace) -> Record:
 def _train(
     stage: Stage, spec: TrainSpec, pack: Pack, device: torch.device, place: Workplace, warm: Path | None
 ) -> dict[str, Any]:
-    if stage.done:
-        return stage.summary()
-    with place.report.task(f"train {stage.label}") as task:
-        return stage.run(lambda folder: train(spec, pack, folder, device, task, warm))
+    if not stage.done:
+        with place.report.task(f"train {stage.label}") as task:
+            stage.run(lambda folder: train(spec, pack, folder, device, task, warm), place.retry_before)
+    clear_checkpoints(stage.folder, keep=0)  # only now: before the done marker they are what a killed run goes on from
+    return stage.summary()
 
 
 def _loader(stage: Stage, spec: TrainSpec, device: torch.device) -> Callable[[], Method]:
@@ -105,7 +108,8 @@ def _tune(
                 device,
                 spec.precision,
                 task,
-            )
+            ),
+            place.retry_before,
         )
 
 
@@ -128,7 +132,8 @@ def _generate(
         return stage.run(
             lambda folder: generate(
                 load(), pack, folder, cell.shots, cell.protocol, schedule, device, spec.precision, task
-            )
+            ),
+            place.retry_before,
         )
 
 
@@ -148,7 +153,8 @@ def score_images(plan: Stages, pack: Pack, device: torch.device, place: Workplac
                 place.store,
                 task,
                 LPIPS(device) if plan.score.identity["lpips"] else None,
-            )
+            ),
+            place.retry_before,
         )
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from filelock import FileLock
@@ -20,7 +23,7 @@ from bench.data.layout import (
     write_character,
 )
 from bench.data.recipe import Recipe, character_name, render_character
-from bench.errors import DataError
+from bench.errors import DataError, Interrupted
 
 FrameSource = Callable[[Recipe, int], CharacterFrames]
 """(recipe, character seed) -> its frames. Must be importable by name when several processes work."""
@@ -32,9 +35,19 @@ def _ignore(done: int, total: int) -> None:
     return
 
 
-def _one_thread() -> None:
-    """In a worker, before numba is imported: the processes already fill the cores."""
-    os.environ["NUMBA_NUM_THREADS"] = "1"
+def _start_worker() -> None:
+    """In a worker, before numba is imported."""
+    os.environ["NUMBA_NUM_THREADS"] = "1"  # the processes already fill the cores
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal's processes: the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A pool's worker would wait for work forever when its parent was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _make_character(folder: Path, recipe: Recipe, seed: int, source: FrameSource) -> tuple[str, CharacterEntry]:
@@ -55,11 +68,17 @@ def _make_all(folder: Path, recipe: Recipe, workers: int, source: FrameSource) -
         for seed in seeds:
             yield _make_character(folder, recipe, seed, source)
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker) as pool:
         waiting = [pool.submit(_make_character, folder, recipe, seed, source) for seed in seeds]
         try:
             for future in as_completed(waiting):
                 yield future.result()
+        except BrokenProcessPool as error:
+            raise Interrupted(
+                "a process that made a character was killed, perhaps for want of memory; the same command goes on, "
+                "with --workers 1 in less of it"
+            ) from error
         finally:  # on an error or an interrupt, finish what runs and start nothing more
             for future in waiting:
                 future.cancel()
@@ -90,8 +109,9 @@ def make_dataset(
 
 def _make_missing(folder: Path, recipe: Recipe, workers: int, on_progress: OnProgress, source: FrameSource) -> None:
     total = len(recipe.all_seeds())
-    for leftover in folder.glob("characters/.*"):  # temporary files of a killed call; we hold the lock
-        leftover.unlink()
+    for pattern in (".*", "characters/.*"):  # temporary files of a killed call; we hold the lock
+        for leftover in folder.glob(pattern):
+            leftover.unlink()
     made: dict[str, CharacterEntry] = {}
     on_progress(0, total)
     for name, entry in _make_all(folder, recipe, min(workers, total), source):
