@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -71,6 +72,11 @@ def every_state(folder: Path, snapshots: Path) -> Iterator[list[Path]]:
         _watch.touched = None
 
 
+def heed_interrupts() -> None:
+    """As in a terminal: a process that a script starts in the background ignores SIGINT, and so do its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def stored_pack(folder: Path) -> Pack:
     """`made_pack` on the disk, as `--data` takes it."""
     pack = made_pack()
@@ -101,6 +107,7 @@ def bench_run(
     from bench.train import train
     from tests.test_run import MeanColours
 
+    heed_interrupts()
     torch.set_num_threads(1)
     real_step = Plain.train_step
 

@@ -19,7 +19,7 @@ from bench.data.make import make_dataset
 from bench.data.pack import build_pack, open_pack
 from bench.data.recipe import Recipe
 from bench.errors import DataError
-from tests.broken_off import every_state, processes
+from tests.broken_off import every_state, heed_interrupts, processes
 from tests.test_data import RECIPE, painted
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
@@ -39,6 +39,7 @@ def make(root: Path, workers: int, began: Any) -> None:
         made = make_dataset(RECIPE, root, workers, lambda done, total: began.set() if done else None, slowly)
         return build_pack(made, root / "pack")
 
+    heed_interrupts()
     bench.cells.data_pack = data_pack
     sys.argv = ["bench", "data", "make", "--preset", "smoke", "-q"]
     main()
