@@ -20,11 +20,12 @@ from bench.files import read_json
 from bench.floors import generate_floor
 from bench.generate import generate, tune
 from bench.pose.joints import with_detected_joints
+from bench.ranks.group import own_device
+from bench.ranks.jobs import train_together
 from bench.records import Record, write_record
 from bench.score import score
 from bench.spec import FLOORS, Cell, TrainSpec
 from bench.store import Stage
-from bench.train import train
 from methods.interface import FineTune, Method
 
 
@@ -32,7 +33,7 @@ def run_cell(cell: Cell, place: Workplace) -> Record:
     """Do whatever of a cell is not in the store, and write its record under `results/`."""
     use_all_cores()
     size = cell.check()
-    device = pick_device(cell.device)
+    device = own_device(pick_device(cell.device))
     plan = stages(cell, place)
     pack = data_pack(size, place)
     seen = pack  # by whoever draws the test characters
@@ -66,7 +67,7 @@ def _train(
     if stage.done:
         return stage.summary()
     with place.report.task(f"train {stage.label}") as task:
-        return stage.run(lambda folder: train(spec, pack, folder, device, task, warm))
+        return stage.run(lambda folder: train_together(spec, pack, folder, device, task, warm))
 
 
 def _loader(stage: Stage, spec: TrainSpec, device: torch.device) -> Callable[[], Method]:

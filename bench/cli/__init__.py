@@ -12,6 +12,7 @@ import typer
 
 from bench.cli import data, figures, methods, pose, records, report, store, tables, timing, transfer, weights
 from bench.errors import BenchError
+from bench.ranks import launched
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,7 +42,12 @@ for name, group in (("data", data.app), ("pose", pose.app), ("store", store.app)
 def main() -> None:
     """Entry point: errors end in one line that names the fix, and a documented exit code."""
     try:
-        app()
+        if launched():
+            from bench.ranks.jobs import run_command
+
+            run_command(app)
+        else:
+            app()
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from error
