@@ -1,5 +1,6 @@
 """Ranks made in code: gloo processes of one thread each, and what every method has become after a few shared steps."""
 
+import multiprocessing
 import os
 import socket
 from collections.abc import Callable
@@ -93,17 +94,26 @@ def _after_steps(case: Case, dtype: torch.dtype) -> dict[str, Tensor]:
 
 
 def apart(one: dict[str, Tensor], other: dict[str, Tensor]) -> tuple[float, str]:
-    """The largest relative distance of two tensors of the same name, and the name.
+    """The largest distance of two tensors of the same name, relative to their size, and the name.
 
-    Below a millionth of the state's typical size a tensor is rounding noise (the gradient of a bias that a norm
-    cancels, say), and its distance is taken relative to that.
+    A tensor a thousand times smaller than its kind (parameters of a network, first moments of its gradients, …) is
+    measured by its kind: the gradient of a bias that a norm cancels is rounding noise, and Adam blows it up.
     """
     assert one.keys() == other.keys()
+    kinds: dict[tuple[str, str], list[Tensor]] = {}
+    for name, value in one.items():
+        kinds.setdefault(_kind(name), []).append(value.double().flatten())
+    typical = {kind: float(torch.cat(values).square().mean().sqrt()) for kind, values in kinds.items()}
     worst = (0.0, "")
     for name, value in one.items():
-        size = max(float(value.double().norm()), 1e-6 * value.numel() ** 0.5)
-        worst = max(worst, (float((value.double() - other[name].double()).norm()) / size, name))
+        size = max(float(value.double().norm()), 1e-3 * typical[_kind(name)] * value.numel() ** 0.5)
+        worst = max(worst, (float((value.double() - other[name].double()).norm()) / size if size else 0.0, name))
     return worst
+
+
+def _kind(name: str) -> tuple[str, str]:
+    part, _, rest = name.partition(".")
+    return part, rest.rpartition(".")[2] if ".state." in name else ""
 
 
 def on_ranks(count: int, work: Callable[..., Any], folder: Path, *arguments: Any) -> list[Any]:
@@ -111,7 +121,9 @@ def on_ranks(count: int, work: Callable[..., Any], folder: Path, *arguments: Any
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(_one_rank, (count, port, work, folder, arguments), count)
+    multiprocessing.set_forkserver_preload(["tests.made_ranks", "torch._dynamo"])  # imported once for all ranks
+    rank_arguments = (count, port, work, folder, arguments)
+    torch.multiprocessing.start_processes(_one_rank, rank_arguments, count, start_method="forkserver")
     return [torch.load(folder / f"{number}.pt") for number in range(count)]
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from tests.example_method import Plain
 from tests.made_pack import made_pack
 from tests.made_ranks import CASES, CPU, Case, after_steps, all_methods, apart, on_ranks
 
-EXACT = 1e-9  # in float64, of a tensor's norm, after three steps of each phase
+EXACT = 1e-6  # in float64, of a tensor's norm, after two steps of each phase
 ROOT = Path(__file__).parent.parent
 
 
@@ -67,7 +68,7 @@ def noise() -> dict[str, Tensor]:
     """Dropout and other noise of a batch of four, put together from the ranks' rows, and one draw for all."""
     own = torch.ones(4 // world_size(), 3, 5, 5)
     torch.manual_seed(3)
-    with SharedNoise(len(own), episodes=False):
+    with SharedNoise(len(own), episodes=False) if world_size() > 1 else nullcontext():
         drawn = {
             "dropout": nn.functional.dropout(own, 0.3),
             "dropout2d": nn.functional.dropout2d(own, 0.5),
@@ -93,7 +94,7 @@ def statistics() -> dict[str, Tensor]:
     torch.manual_seed(4)
     whole, norm = torch.randn(8, 3, 5, 5, dtype=torch.float64) + 2, nn.BatchNorm2d(3, dtype=torch.float64)
     own = whole.view(4, 2, 3, 5, 5).chunk(world_size())[rank()].flatten(0, 1).requires_grad_()
-    with SharedStatistics(len(own) // 2, episodes=False):
+    with SharedStatistics(len(own) // 2, episodes=False) if world_size() > 1 else nullcontext():
         (norm(own) * own.detach()).pow(3).mean().backward()
     sums = [norm.weight.grad, norm.bias.grad, own.grad.pow(2).sum()[None]]
     for value, share in zip(sums, (world_size(), world_size(), world_size() ** 2), strict=True):
@@ -123,6 +124,7 @@ def stopped(folder: Path) -> list[str]:
                 return said
             except Interrupted as stop:
                 said.append(str(stop))
+                dist.barrier()  # processes that start again do so after all have ended
     finally:
         loop.pair_batch = real
 
