@@ -22,11 +22,12 @@ from bench.floors import generate_floor
 from bench.generate import generate, tune
 from bench.pose.joints import with_detected_joints
 from bench.progress import Task
+from bench.ranks.group import own_device
+from bench.ranks.jobs import train_together
 from bench.records import Record, write_record
 from bench.score import score
 from bench.spec import FLOORS, Cell, TrainSpec
 from bench.store import Stage
-from bench.train import train
 from methods.interface import FineTune, Method
 
 StageWork = Callable[[Path], dict[str, Any]]  # what `Stage.run` calls
@@ -75,7 +76,7 @@ class Work:
         use_all_cores()
         size = cell.check()
         self.cell, self.place = cell, place
-        self.device = pick_device(cell.device)
+        self.device = own_device(pick_device(cell.device))
         self.stages = stages(cell, place)
         self.pack = data_pack(size, place)
         if self.stages.tested is not None:
@@ -133,7 +134,7 @@ class Work:
             assert spec.warm_start is not None
             spec, warm = spec.warm_start, None
         file = warm.folder / "model.pt" if warm is not None else None
-        return lambda folder: train(spec, self.pack, folder, self.device, task, file)
+        return lambda folder: train_together(spec, self.pack, folder, self.device, task, file)
 
     def _tuning(self, stage: Stage, task: Task) -> StageWork:
         """The fine-tuning schedule that the validation characters choose, with the whole curve."""

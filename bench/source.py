@@ -16,6 +16,15 @@ from pathlib import Path
 
 METHOD_PACKAGES = ("methods", "ours", "baselines")
 
+SAME_RESULTS: dict[str, str] = {
+    # bench/train.py since ranks can share a step: one process takes the same steps to the same bits
+    # (tests/test_ranks.py), so what it has trained before is not stale
+    "50239dab4307eab4dcdf83465f6bffd88b2c54fb1192f2847ad75d0ec02d872a": (
+        "27cc69c0ce93f5d84ea2f893e79f94aade61502c314b273086084c8efa02520a"
+    ),
+}
+"""Hash of code -> hash of earlier code that gives the same results, by which those are kept."""
+
 
 def _code_tokens(text: str) -> str:
     """The program text without comments, docstrings and layout."""
@@ -89,7 +98,8 @@ def method_modules(module: str) -> list[str]:
 
 
 @cache
-def _file_hash(file: Path) -> str:
+def file_hash(file: Path) -> str:
+    """The hash of a file's code alone, whatever has the same results."""
     return hashlib.sha256(_code_tokens(file.read_text(encoding="utf-8")).encode()).hexdigest()
 
 
@@ -100,5 +110,6 @@ def source_hash(modules: Iterable[str]) -> str:
         file = _module_file(module)
         if file is None:
             raise ModuleNotFoundError(f"no source for module {module}")
-        digest.update(f"{module}:{_file_hash(file)}\n".encode())
+        code = file_hash(file)
+        digest.update(f"{module}:{SAME_RESULTS.get(code, code)}\n".encode())
     return digest.hexdigest()[:16]

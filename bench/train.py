@@ -22,6 +22,8 @@ from bench.data.pack import Pack
 from bench.errors import Interrupted, NonFiniteLoss
 from bench.files import write_json
 from bench.progress import Task
+from bench.ranks.group import first_rank, on_any_rank
+from bench.ranks.step import shared
 from bench.seeds import derive
 from bench.spec import TrainSpec
 from methods.interface import EpisodeBatch, Method, PairBatch, Phase, Progress
@@ -88,6 +90,7 @@ def train(
         done, seconds, log = checkpoint["step"], checkpoint["seconds"], checkpoint["log"]
     running: dict[str, torch.Tensor] = checkpoint["running"] if checkpoint else {}
     pending: int = checkpoint["pending"] if checkpoint else 0
+    train_step = shared(method, phases, done)
 
     def state() -> dict[str, Any]:
         return {
@@ -109,7 +112,7 @@ def train(
                 _synchronise(device)
                 started = time.perf_counter()
                 with autocast(device, spec.precision):
-                    losses = method.train_step(batch, Progress(phase, step))
+                    losses = train_step(batch, Progress(phase, step))
                 _synchronise(device)
                 seconds += time.perf_counter() - started
                 _refuse_non_finite(losses, spec, phase, step)
@@ -125,16 +128,18 @@ def train(
                     task.update(done, total, note)
                 else:
                     task.update(done, total)
-                if signals:
-                    save_checkpoint(folder, done, state())
+                if on_any_rank(bool(signals)):
+                    if first_rank():
+                        save_checkpoint(folder, done, state())
                     raise Interrupted(f"stopped at step {done} of {total}; the same command goes on from there")
-                if time.monotonic() - saved_at > checkpoint_seconds:
+                if first_rank() and time.monotonic() - saved_at > checkpoint_seconds:
                     save_checkpoint(folder, done, state())
                     saved_at = time.monotonic()
             first += phase.steps
-    save_state(folder / "model.pt", {"method": method.state_dict()})
-    write_json(folder / "log.json", log)
-    clear_checkpoints(folder)
+    if first_rank():
+        save_state(folder / "model.pt", {"method": method.state_dict()})
+        write_json(folder / "log.json", log)
+        clear_checkpoints(folder)
     return _summary(method, phases, seconds, log)
 
 

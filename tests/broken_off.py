@@ -102,7 +102,7 @@ def bench_run(
     import bench.cells
     import bench.metrics.features
     import bench.presets
-    import bench.run
+    import bench.ranks.jobs
     from bench.cli import main
     from bench.train import train
     from tests.test_run import MeanColours
@@ -121,7 +121,7 @@ def bench_run(
     bench.cells.extractor_identity = lambda name: {"name": MeanColours.name, "sha256": MeanColours.sha256}  # type: ignore[assignment]
     bench.cells.lpips_identity = lambda: None  # type: ignore[assignment]
     bench.metrics.features.Extractor = MeanColours  # type: ignore[assignment,misc]
-    bench.run.train = partial(train, checkpoint_seconds=checkpoint_seconds)  # type: ignore[attr-defined]
+    bench.ranks.jobs.train = partial(train, checkpoint_seconds=checkpoint_seconds)  # type: ignore[attr-defined]
     smoke = replace(bench.presets.PRESETS["smoke"], pairs=2 * steps, default_batch=2)
     bench.presets.PRESETS["smoke"] = smoke
     method = ["--method", "tests.example_method:Plain", "--preset", "smoke", "--device", "cpu", "-q"]

@@ -16,7 +16,7 @@ import torch
 
 import bench.cells
 import bench.metrics.features
-import bench.run
+import bench.ranks.jobs
 import bench.verify
 from bench.cells import Workplace, record_path, stages
 from bench.cli import main
@@ -117,8 +117,8 @@ def test_one_training_is_scored_on_several_data_sets_whose_records_lie_apart(
     plain: Workplace, crossed: Workplace, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[Any] = []
-    train = bench.run.train
-    monkeypatch.setattr(bench.run, "train", lambda *arguments: trained.append(arguments) or train(*arguments))
+    train = bench.ranks.jobs.train
+    monkeypatch.setattr(bench.ranks.jobs, "train", lambda *arguments: trained.append(arguments) or train(*arguments))
     other = replace(plain, test_data=data / "other")
     records = [run_cell(PLAIN, place) for place in (crossed, plain, other)]
     assert len(trained) == 1

@@ -63,7 +63,7 @@ def test_a_second_call_answers_from_the_store(place: Workplace, monkeypatch: pyt
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("work was done twice")
 
-    for name in ("train", "generate", "score", "tune"):
+    for name in ("train_together", "generate", "score", "tune"):
         monkeypatch.setattr(bench.run, name, refuse)
     assert run_cell(PLAIN, place).metrics == first.metrics
 

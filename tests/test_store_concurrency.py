@@ -202,7 +202,7 @@ def test_a_table_leaves_out_a_row_that_failed_before_and_makes_the_others(
 ) -> None:
     import bench.cells
     import bench.metrics.features
-    import bench.run
+    import bench.ranks.jobs
 
     identity = {"name": MeanColours.name, "sha256": MeanColours.sha256}
     monkeypatch.setattr(bench.cells, "extractor_identity", lambda name: identity)
@@ -216,7 +216,7 @@ def test_a_table_leaves_out_a_row_that_failed_before_and_makes_the_others(
 
     cells = [Cell("tests.example_method:Plain", "smoke", seed=5, device="cpu"), Cell("white", "smoke", device="cpu")]
     with monkeypatch.context() as patch:
-        patch.setattr(bench.run, "train", broken)
+        patch.setattr(bench.ranks.jobs, "train", broken)
         with pytest.raises(ValueError, match="a mistake"):
             run_cells(cells, place)
     outcome = run_cells(cells, place)

@@ -29,6 +29,7 @@ from bench.cli import (
     weights,
 )
 from bench.errors import FULL, BenchError, DiskFull, Interrupted, Stopped
+from bench.ranks import launched
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -62,7 +63,12 @@ def main() -> None:
     """Entry point: errors end in one line that names the fix, and a documented exit code."""
     _stop_on_signals()
     try:
-        app()
+        if launched():
+            from bench.ranks.jobs import run_command
+
+            run_command(app)
+        else:
+            app()
     except BenchError as error:
         _end(error)
     except Stopped:
