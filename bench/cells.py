@@ -52,6 +52,7 @@ class Workplace:
     data: Path | None = None  # a folder with a pack of one's own; None: the preset's procedural data
     workers: int | None = None
     test_data: Path | None = None  # a folder with the pack whose test characters are drawn; None: those of `data`
+    retry_before: float = 0.0  # seconds since the epoch: work that failed before then is done again
 
 
 @dataclass(frozen=True)

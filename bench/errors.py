@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system calls a disk without room: full, or the user's share of it used up."""
 
 
 class BenchError(Exception):
     """Ends a command with one line on stderr and `exit_code`."""
 
     exit_code = 1
+
+
+class FailedBefore(BenchError):
+    """Work whose failure is kept in the store, and which is done again on request only."""
 
 
 class UsageError(BenchError):
@@ -48,10 +56,26 @@ class NonFiniteLoss(BenchError):
     exit_code = 7
 
 
+class DiskFull(BenchError):
+    """No room to write; what was there before is kept."""
+
+    exit_code = 8
+
+    def __init__(self, path: object) -> None:
+        super().__init__(
+            f"the disk is full: cannot write {path}. What was there before is kept; free some room, e.g. with "
+            "`bench store gc`, and run the same command again"
+        )
+
+
 class Interrupted(BenchError):
     """Stopped by a signal after a checkpoint; the same command goes on from there."""
 
     exit_code = 75
+
+
+class Stopped(BaseException):
+    """A signal where there is no training step to finish. No Exception, so that nothing takes it for a fault."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:

@@ -11,24 +11,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.errors import FULL, DiskFull
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write to a temporary file beside `path`, flush it to the disk and rename it into place.
 
-    On any error (a full disk included) the old file stays and the temporary one goes.
+    On any error the old file stays and the temporary one goes. Raises DiskFull where there is no room.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                Path(name).unlink()
+            raise
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskFull(path) from error
         raise
 
 

@@ -139,7 +139,7 @@ class PlannedStage:
     """A stage some cells need: a node of the graph that launchers work through."""
 
     stage: Stage
-    state: str  # "done", "unfinished", "stale" (made by other code) or "to do"
+    state: str  # "done", "unfinished", "failed", "stale" (made by other code) or "to do"
     seconds: float | None  # expected; None: no history
     cell: Cell  # the first that needs it
     step: str  # which of its stages this is, one of STEPS
@@ -183,7 +183,7 @@ def _state(stage: Stage, stored: Mapping[tuple[str, str], StoredStage]) -> str:
     other = stored.get((stage.kind, stage.address))
     if other is None:
         return "to do"
-    return "unfinished" if other.folder == stage.folder else "stale"
+    return other.state if other.folder == stage.folder else "stale"
 
 
 def _expected(stage: Stage, cell_stages: Stages, results: Path) -> tuple[float | None, str]:

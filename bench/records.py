@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import json
-import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -32,6 +31,14 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     "git": ("commit", "dirty"),
 }
 """What each part must hold; it may hold more."""
+TEXTS = ("key", "title", "kind", "created", "command", "cell.method", "cell.variant", "cell.adaptation",
+         "cell.preset", "cell.data", "cell.protocol", "build.precision", "data.digest", "data.pixels", "features.name",
+         "features.sha256")  # fmt: skip
+NUMBERS = ("cell.shots", "cell.seed", "build.width", "budget.pairs", "budget.queries", "budget.warm_start_pairs",
+           "data.image_size", "data.characters", "data.images", "data.fid_images", "features.dim", "features.n",
+           *(f"seconds.{name}" for name in REQUIRED["seconds"]))  # fmt: skip
+OBJECTS = ("build.options", "build.parameters", "metrics", "per_character")
+"""Fields by what they are, where that is looked at."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +124,35 @@ def _faults(value: Mapping[str, Any]) -> Iterator[str]:
         for name in names:
             if name not in value[part]:
                 yield f"no field '{part}.{name}'"
+    yield from _type_faults(value)
     if isinstance(value.get("metrics"), Mapping):
         yield from _metric_faults(value["metrics"])
     for name, scores in _mapping(value.get("per_character")).items():
         for metric, score in _mapping(scores).items():
             if not _is_number(score):
                 yield f"'per_character.{name}.{metric}' is {score!r}, not a finite number"
+
+
+def _type_faults(value: Mapping[str, Any]) -> Iterator[str]:
+    def at(path: str) -> Any:
+        part, _, name = path.partition(".")
+        return _mapping(value.get(part)).get(name, missing) if name else value.get(part, missing)
+
+    missing = object()  # said elsewhere
+    for paths, fits, what in (
+        (TEXTS, lambda found: isinstance(found, str), "text"),
+        (NUMBERS, _is_number, "a finite number"),
+        (OBJECTS, lambda found: isinstance(found, Mapping), "an object"),
+        (("finetune",), _is_schedule, "a schedule or null"),
+        (("notes",), lambda found: isinstance(found, list | tuple) and all(isinstance(n, str) for n in found), "texts"),
+    ):
+        for path in paths:
+            found = at(path)
+            if found is not missing and not fits(found):
+                yield f"'{path}' is {found!r:.80}, not {what}"
+    for name, scores in _mapping(value.get("per_character")).items():
+        if not isinstance(scores, Mapping):
+            yield f"'per_character.{name}' is not an object"
 
 
 def _metric_faults(metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -140,12 +170,17 @@ def _metric_faults(metrics: Mapping[str, Any]) -> Iterator[str]:
                 yield f"'metrics.{name}.{part}' is {number!r}, not a finite number"
 
 
+def _is_schedule(value: Any) -> bool:
+    return value is None or (isinstance(value, Mapping) and all(_is_number(value.get(n)) for n in ("lr", "passes")))
+
+
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # a comparison, since NaN fails it and a whole number too large for a float does not raise
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -159,7 +194,7 @@ def read_record(path: Path) -> Record:
     """The record in a JSON file; raises DataError that names the file."""
     try:
         return Record.from_dict(read_json(path))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, DataError) as error:
+    except (OSError, ValueError, RecursionError, DataError) as error:  # JSONDecodeError is a ValueError
         raise DataError(f"{path}: {error}") from error
 
 

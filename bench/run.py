@@ -12,7 +12,7 @@ import torch
 
 from bench.build import build, method_class, pick_device, use_all_cores
 from bench.cells import Stages, Workplace, data_pack, record_path, stages
-from bench.checkpoint import load_state
+from bench.checkpoint import clear_checkpoints, load_state
 from bench.data.beside import beside, refuse_known
 from bench.data.pack import Pack, link_pack
 from bench.environment import command_line, describe, git_state
@@ -100,7 +100,9 @@ class Work:
                     work = self._tuning(stage, task)
                 case _:
                     work = self._drawing(seen, task)
-            stage.run(work, describe(str(self.device)))
+            stage.run(work, describe(str(self.device)), self.place.retry_before)
+        if stage.kind == "train":  # only now: before the done marker they are what a killed run goes on from
+            clear_checkpoints(stage.folder, keep=0)
 
     @cached_property
     def _spec(self) -> TrainSpec:
@@ -183,6 +185,7 @@ def score_images(plan: Stages, pack: Pack, device: torch.device, place: Workplac
                 LPIPS(device) if plan.score.identity["lpips"] else None,
             ),
             describe(str(device)),
+            place.retry_before,
         )
 
 

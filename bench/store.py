@@ -2,11 +2,13 @@
 
 A stage (train, tune, generate, score) has an *identity*: plain JSON that says what was asked for, and a
 *source* hash that says by which code. Together they make its key. The done marker is written last; a directory
-without it is unfinished and is gone on with; one of the same identity but another source is stale.
+without it is unfinished and is gone on with; one of the same identity but another source is stale. A failure that
+the same work would meet again is kept, and the work is done again on request only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -16,13 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from bench.errors import Interrupted
+from bench.errors import BenchError, FailedBefore, Interrupted, NonFiniteLoss
 from bench.files import digest_of, read_json, write_json
 
 SCHEMA = 1
 STAGES = ("train", "tune", "generate", "score")
+OF_THE_MACHINE = ("out of memory", "can't allocate memory", "CUDA", "cuDNN", "CUBLAS", "MPS")
+"""In the text of an error: this machine failed, the work might not."""
 
 
 def default_root() -> Path:
@@ -68,31 +72,84 @@ class Stage:
         return found
 
     def run(
-        self, work: Callable[[Path], dict[str, Any]], environment: Mapping[str, Any] | None = None
+        self,
+        work: Callable[[Path], dict[str, Any]],
+        environment: Mapping[str, Any] | None = None,
+        retry_before: float = 0.0,
     ) -> dict[str, Any]:
-        """The summary of this stage, from the store or by doing `work(folder)` now; one process at a time."""
+        """The summary of this stage, from the store or by doing `work(folder)` now; one process at a time.
+
+        Work that failed and would fail again is not repeated, unless it failed before `retry_before` (seconds since
+        the epoch): raises NonFiniteLoss or FailedBefore, with what was raised then.
+        """
         if self.done:
             return self.summary()
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / "lock"):
             if self.done:  # another process did it while we waited
                 return self.summary()
+            self._refuse_to_repeat(retry_before)
+            (self.folder / "failed.json").unlink(missing_ok=True)
+            for half in self.folder.glob(".*"):  # being written when a process was killed; we hold the lock
+                half.unlink()
             stage = {"kind": self.kind, "label": self.label, "address": self.address, "source": self.source}
             write_json(self.folder / "stage.json", {**stage, "identity": dict(self.identity)})
             try:
                 summary = work(self.folder)
-            except (Interrupted, KeyboardInterrupt):
+            except Interrupted:
                 raise
             except Exception as error:
-                write_json(
-                    self.folder / "failed.json",
-                    {"error": repr(error), "traceback": traceback.format_exc(), "time": time.time()},
-                )
+                self._keep(error)
                 raise
-            (self.folder / "failed.json").unlink(missing_ok=True)
+            _flush(self.folder)
             where = {"environment": dict(environment)} if environment else {}
             write_json(self.folder / "done.json", {"key": self.key, "summary": summary, **where})
             return summary
+
+    def _keep(self, error: Exception) -> None:
+        """Write down a failure with its traceback; a full disk does not hide what it was."""
+        failure = {
+            "type": type(error).__name__,
+            "message": str(error),
+            "again": would_fail_again(error),
+            "time": time.time(),
+            "traceback": traceback.format_exc(),
+        }
+        with contextlib.suppress(BenchError, OSError):
+            write_json(self.folder / "failed.json", failure)
+
+    def _refuse_to_repeat(self, retry_before: float) -> None:
+        file = self.folder / "failed.json"
+        if not file.exists():
+            return
+        failure = read_json(file)
+        if not failure.get("again") or failure["time"] < retry_before:  # older stores did not say "again"
+            return
+        if failure["type"] == NonFiniteLoss.__name__:
+            raise NonFiniteLoss(f"{failure['message']} (from the store; --retry goes on from the checkpoint)")
+        what = f"{failure['type']}: {failure['message']}".strip().splitlines()[0]
+        raise FailedBefore(
+            f"{self.kind} {self.label} failed before with {what}; traceback in {file}, --retry repeats it"
+        )
+
+
+def would_fail_again(error: Exception) -> bool:
+    """Whether the same work would fail the same way: not for want of a device, weights, packages, memory or disk.
+
+    Of the suite's own errors only a diverged training is: the others are checked quickly and name what to mend.
+    """
+    if isinstance(error, BenchError):
+        return isinstance(error, NonFiniteLoss)
+    if isinstance(error, OSError | MemoryError | ImportError):
+        return False
+    return not any(words in str(error) for words in OF_THE_MACHINE)
+
+
+def _flush(folder: Path) -> None:
+    """Everything the done marker vouches for is on the disk before it is: power may fail."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 @dataclass(frozen=True)
@@ -114,7 +171,11 @@ def stored_stages(root: Path) -> Iterator[StoredStage]:
     found = []
     for kind in STAGES:
         for file in (root / kind).glob("*/stage.json"):
-            folder, stage = file.parent, read_json(file)
+            folder = file.parent
+            try:
+                stage, sizes = read_json(file), list(_sizes(folder))
+            except FileNotFoundError:  # removed meanwhile
+                continue
             state = (
                 "done"
                 if (folder / "done.json").exists()
@@ -122,12 +183,19 @@ def stored_stages(root: Path) -> Iterator[StoredStage]:
                 if (folder / "failed.json").exists()
                 else "unfinished"
             )
-            size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-            used = max(f.stat().st_mtime for f in folder.rglob("*") if f.is_file())
+            size, used = sum(size for size, _ in sizes), max((changed for _, changed in sizes), default=0.0)
             found.append(
                 StoredStage(folder, kind, stage["label"], stage["address"], stage["source"], state, size, used)
             )
     yield from sorted(found, key=lambda stage: stage.used)
+
+
+def _sizes(folder: Path) -> Iterator[tuple[int, float]]:
+    """Bytes and time of change of every file; others may be writing and removing files there."""
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found = path.stat()
+            yield found.st_size, found.st_mtime
 
 
 def superseded(root: Path) -> list[StoredStage]:
@@ -144,7 +212,15 @@ def superseded(root: Path) -> list[StoredStage]:
     ]
 
 
-def remove(stage: StoredStage) -> None:
-    """Delete a stage: its done marker first, so that a half-deleted one is never taken for finished."""
-    (stage.folder / "done.json").unlink(missing_ok=True)
-    shutil.rmtree(stage.folder)
+def remove(stage: StoredStage) -> bool:
+    """Delete a stage, unless a process is at work in it; whether it was deleted.
+
+    The done marker goes first, so that a half-deleted one is never taken for finished.
+    """
+    try:
+        with FileLock(stage.folder / "lock", timeout=0):
+            (stage.folder / "done.json").unlink(missing_ok=True)
+            shutil.rmtree(stage.folder)
+    except Timeout:
+        return False
+    return True

@@ -1,12 +1,14 @@
 """The `bench` command: reads options, calls the suite, prints. No logic, and no torch until a command needs it.
 
-Exit codes: 0 done, 2 usage, 3 bad data, 4 done but something was skipped, 5 weights missing, 6 device,
-7 non-finite loss, 75 interrupted and resumable.
+Exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 done but something was skipped, 5 weights missing, 6 device,
+7 non-finite loss, 8 disk full, 75 interrupted and resumable.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -26,7 +28,7 @@ from bench.cli import (
     transfer,
     weights,
 )
-from bench.errors import BenchError
+from bench.errors import FULL, BenchError, DiskFull, Interrupted, Stopped
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,8 +36,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Benchmark for few-shot anime pose transfer: train, adapt, score, compare.",
-    epilog="Exit codes: 0 done, 2 usage, 3 bad data, 4 something skipped, 5 weights missing, 6 device, "
-    "7 non-finite loss, 75 interrupted (run the same command again).",
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 something skipped, 5 weights missing, 6 device, "
+    "7 non-finite loss, 8 disk full, 75 interrupted (run the same command again).",
 )
 for command in (
     *(tables.table1, tables.table2, tables.table4, tables.claims, tables.budget),
@@ -58,11 +60,31 @@ for name, group in (("data", data.app), ("pose", pose.app), ("store", store.app)
 
 def main() -> None:
     """Entry point: errors end in one line that names the fix, and a documented exit code."""
+    _stop_on_signals()
     try:
         app()
     except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from error
-    except KeyboardInterrupt:
-        print("bench: interrupted; the same command goes on from the store", file=sys.stderr)
-        raise SystemExit(75) from None
+        _end(error)
+    except Stopped:
+        _end(Interrupted("interrupted; the same command goes on from the store"))
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _end(DiskFull(error.filename or "a file"))
+
+
+def _stop_on_signals() -> None:
+    """Signals raise Stopped; the training loop, while it runs, takes them at the end of a step instead."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped
+
+    for name in ("SIGINT", "SIGTERM", "SIGUSR2"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # whoever ignores one, means it
+            signal.signal(number, stop)
+
+
+def _end(error: BenchError) -> NoReturn:
+    print(f"bench: {error}", file=sys.stderr)
+    raise SystemExit(error.exit_code) from error

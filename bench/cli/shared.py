@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import time
 import tomllib
 import typing
 from collections.abc import Callable, Sequence
@@ -40,6 +41,7 @@ StoreOption = Annotated[
 WorkersOption = Annotated[int | None, typer.Option("--workers", help="Processes that render data.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
+RetryOption = Annotated[bool, typer.Option("--retry", help="Do again what failed before; else it is only reported.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 
@@ -96,7 +98,7 @@ def _read_file(context: typer.Context, path: Path | None) -> Path | None:
         return None
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"--file {path}: {error}") from error
     known = {
         option.removeprefix("--"): parameter.name
@@ -129,7 +131,12 @@ class Common(Place):
     precision: Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")] = "auto"
     features: Annotated[str, typer.Option("--features", help="FID features; see `bench weights list`.")] = "auto"
     dry_run: DryRunOption = False
+    retry: RetryOption = False
     file: FileOption = None
+
+    def workplace(self) -> Workplace:
+        # what fails in this run is not repeated in it: rows of a table share trainings
+        return replace(super().workplace(), retry_before=time.time() if self.retry else 0.0)
 
     def cell(self, method: str = "ours", **changes: Any) -> Cell:
         """The cell these options describe."""

@@ -44,13 +44,17 @@ def gc(
 
     root = store or default_root()
     going = list(stored_stages(root)) if everything else superseded(root)
+    gone = []
     for stage in going:
+        if dry_run or remove(stage):
+            gone.append(stage)
+            said = "would remove" if dry_run else "removed"
+        else:
+            said = "in use, kept"
         if not as_json:
-            print(f"{'would remove' if dry_run else 'removing'} {stage.kind}/{stage.folder.name}")
-        if not dry_run:
-            remove(stage)
-    freed = sum(stage.size for stage in going) / 2**20
+            print(f"{said} {stage.kind}/{stage.folder.name}")
+    freed = sum(stage.size for stage in gone) / 2**20
     if as_json:
-        print_json({"removed": [f"{s.kind}/{s.folder.name}" for s in going], "mebibytes": freed, "dry_run": dry_run})
+        print_json({"removed": [f"{s.kind}/{s.folder.name}" for s in gone], "mebibytes": freed, "dry_run": dry_run})
     else:
         print(f"{freed:.0f} MiB")

@@ -65,9 +65,10 @@ def _split_faults(dataset: Dataset) -> Iterator[str]:
 def _character_faults(
     dataset: Dataset, name: str, entry: CharacterEntry, seen: dict[str, Thumbnails], again: str
 ) -> Iterator[str]:
-    path = dataset.folder / entry.file
-    if not path.resolve().is_relative_to(dataset.folder.resolve()):
-        yield f"manifest.json: the file of {name} lies outside of the data set; {again}"
+    try:
+        path = dataset.path_of(name)
+    except DataError as error:
+        yield f"{error}; {again}"
         return
     if not path.exists():
         yield f"{entry.file}: missing; {again}"

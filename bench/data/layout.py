@@ -28,14 +28,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.data.origin import made_by
+from bench.data.trust import CLIPS as CLIPS  # these three are part of the layout and of its public names
+from bench.data.trust import SPLITS as SPLITS
+from bench.data.trust import VIEWS as VIEWS
+from bench.data.trust import character_fault, manifest_fault
 from bench.environment import package_versions
 from bench.errors import DataError
 from bench.files import digest_of, read_json, write_bytes, write_json
 
 SCHEMA = 1
-SPLITS = ("train", "validation", "test")
-VIEWS = ("front", "back", "left", "right")
-CLIPS = ("A", "B")
 # what zipfile, json and Pillow raise on broken or hostile files
 UNREADABLE = (
     KeyError,
@@ -43,6 +44,7 @@ UNREADABLE = (
     ValueError,
     OSError,
     EOFError,
+    OverflowError,
     SyntaxError,
     RuntimeError,
     struct.error,
@@ -51,6 +53,7 @@ UNREADABLE = (
     Image.DecompressionBombError,
 )
 LARGEST_SIDE = 8192  # pixels; refuses decompression bombs before they are decoded
+LARGEST_MEMBER = 1 << 28  # bytes of an unpacked file of a zip
 COCO_JOINTS = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
     "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
@@ -109,8 +112,18 @@ class Dataset:
     entries: Mapping[str, CharacterEntry]
 
     def read(self, name: str) -> CharacterFrames:
-        """Decode one character; raises DataError when its file is unreadable."""
-        return read_character(self.folder / self.entries[name].file)
+        """Decode one character; raises DataError when its file is unreadable or not in the data set."""
+        return read_character(self.path_of(name))
+
+    def path_of(self, name: str) -> Path:
+        """A character's file; raises DataError where the manifest names one outside of the data set."""
+        path = self.folder / self.entries[name].file
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise DataError(
+                f"manifest.json: the file of {name} lies outside of the data set; delete the manifest and run "
+                "`bench data make` again"
+            )
+        return path
 
 
 def whiten(images: U8) -> U8:
@@ -183,7 +196,10 @@ def open_character(path: Path) -> Path | zipfile.Path:
     if path.is_dir():
         return path
     try:
-        return zipfile.Path(path) / path.stem
+        root = zipfile.Path(path)
+        if any(info.file_size > LARGEST_MEMBER for info in root.root.infolist()):
+            raise ValueError(f"a file of more than {LARGEST_MEMBER >> 20} MiB is packed in it")
+        return root / path.stem
     except UNREADABLE as error:
         raise DataError(f"{path.name}: unreadable archive ({error}); delete the file and make it again") from error
 
@@ -213,6 +229,8 @@ def read_character(path: Path) -> CharacterFrames:
     root = open_character(path)
     try:
         description, frames = read_frames(root)
+        if fault := character_fault(description, frames):
+            raise ValueError(fault)
         images = np.stack([decode((root / file).read_bytes()) for file, _ in frames])
     except UNREADABLE as error:
         raise DataError(
@@ -311,6 +329,8 @@ def open_dataset(folder: Path) -> Dataset:
         manifest, split = read_json(folder / "manifest.json"), read_json(folder / "split.json")
         if manifest["schema"] != SCHEMA:
             raise DataError(f"{folder.name}: layout {manifest['schema']}, this version reads {SCHEMA}; make it again")
+        if fault := manifest_fault(manifest, split):
+            raise ValueError(fault)
         return Dataset(
             folder=folder,
             digest=manifest["digest"],
@@ -319,5 +339,5 @@ def open_dataset(folder: Path) -> Dataset:
             split={part: tuple(split[part]) for part in SPLITS},
             entries={name: CharacterEntry(**entry) for name, entry in manifest["characters"].items()},
         )
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder.name}: no complete data set ({error}); run `{made_by(folder)}`") from error

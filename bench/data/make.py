@@ -69,8 +69,9 @@ def make_dataset(
 
 def _make_missing(folder: Path, recipe: Recipe, workers: int, on_progress: OnProgress, source: FrameSource) -> None:
     total = len(recipe.all_seeds())
-    for leftover in folder.glob("characters/.*"):  # temporary files of a killed call; we hold the lock
-        leftover.unlink()
+    for pattern in (".*", "characters/.*"):  # temporary files of a killed call; we hold the lock
+        for leftover in folder.glob(pattern):
+            leftover.unlink()
     made: dict[str, CharacterEntry] = {}
     on_progress(0, total)
     work = partial(_make_character, folder, recipe, source)

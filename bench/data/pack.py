@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,10 +25,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from bench.data.layout import CLIPS, SPLITS, VIEWS, Dataset, on_white, pixel_digest
+from bench.data.layout import CLIPS, SPLITS, UNREADABLE, VIEWS, Dataset, on_white, pixel_digest
 from bench.data.make import make_dataset
 from bench.data.recipe import Recipe
-from bench.errors import DataError, UsageError
+from bench.data.trust import pack_fault
+from bench.errors import FULL, DataError, DiskFull, UsageError
 from bench.files import read_json, write_json
 from bench.presets import DataSize
 
@@ -131,17 +133,19 @@ class Pack:
 
 def open_pack(folder: Path) -> Pack:
     """Open a pack; raises DataError where there is none or it is not whole."""
+    again = "delete the folder and make it again"
     try:
         description = read_json(folder / "pack.json")
         if description["schema"] != SCHEMA:
-            raise DataError(f"{folder.name}: pack of another version; delete the folder and make it again")
+            raise DataError(f"{folder.name}: pack of another version; {again}")
         # copy-on-write: torch wants writable memory, and nothing may ever change the file
         pixels = np.load(folder / "pixels.npy", mmap_mode="c")
         keypoints, index = np.load(folder / "keypoints.npy"), np.load(folder / "index.npy")
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{folder.name}: not a whole pack ({error}); delete the folder and make it again") from error
-    if not len(pixels) == len(keypoints) == len(index):
-        raise DataError(f"{folder.name}: arrays of different length; delete the folder and make it again")
+        fault = pack_fault(description, pixels, keypoints, index)
+    except (*UNREADABLE, MemoryError, tokenize.TokenError) as error:  # the last: numpy parses a header as Python
+        raise DataError(f"{folder.name}: not a whole pack ({error}); {again}") from error
+    if fault:
+        raise DataError(f"{folder.name}: {fault}; {again}")
     return Pack(
         folder=folder,
         digest=description["digest"],
@@ -171,6 +175,23 @@ def _fitted(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.stack([np.stack(channels, axis=-1) for channels in resized])
 
 
+def _new_pixels(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """A new mapped array whose room on the disk is taken already; raises DiskFull where there is none.
+
+    Writing to a map of a file with holes in it ends the process with SIGBUS when the disk is full.
+    """
+    pixels: np.memmap[Any, np.dtype[np.uint8]]
+    pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError as error:
+                if error.errno in FULL:
+                    raise DiskFull(path) from error
+    return pixels
+
+
 def build_pack(
     dataset: Dataset,
     folder: Path,
@@ -193,9 +214,7 @@ def build_pack(
             return open_pack(folder)
         shutil.rmtree(building, ignore_errors=True)  # left by a killed call
         building.mkdir()
-        pixels = np.lib.format.open_memmap(
-            building / "pixels.npy", mode="w+", dtype=np.uint8, shape=(total, size, size, 4)
-        )
+        pixels = _new_pixels(building / "pixels.npy", (total, size, size, 4))
         keypoints = np.zeros((total, 17, 3), np.float32)
         index = np.full((total, 3), -1, np.int32)
         tags: list[dict[str, Any]] = []

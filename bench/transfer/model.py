@@ -82,7 +82,7 @@ def read_model(path: Path, device: torch.device) -> Published:
         spec = TrainSpec(**{**described["spec"], "budget": Budget(**described["spec"]["budget"])})
         finetune = FineTune(**described["finetune"]) if described["finetune"] else None
         framing = Framing(**described["framing"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise DataError(
             f"{path} is not a model of this suite ({type(error).__name__}: {error}); `bench export-model` writes one"
         ) from error

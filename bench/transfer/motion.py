@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +85,7 @@ def read_keypoints(path: Path) -> F32:
             raise DataError(f"{path}: larger than {LARGEST_FILE // 2**20} MiB")
         value = read_json(path)
         poses = np.asarray(_listed(value), np.float32).reshape(-1, 17, 3)
-    except (OSError, json.JSONDecodeError, RecursionError, KeyError, TypeError, ValueError) as error:
+    except (OSError, RecursionError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"{path}: give a list of poses of 17 joints × (x, y, visibility), or COCO annotations "
             f"({type(error).__name__}: {error})"

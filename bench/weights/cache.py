@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -100,13 +100,18 @@ def resolve(name: str, fetch: bool = True) -> Path:
         if _origin(name) is not None:
             return target
         reasons = []
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch:
+        scratch = target.parent / f".fetch-{name}"
+        shutil.rmtree(scratch, ignore_errors=True)  # of a killed process: half a download; we hold the lock
+        scratch.mkdir()
+        try:
             for source, find in _routes(weights, fetch):
                 try:
-                    _convert(weights, source, find(Path(scratch)), target, Path(scratch))
+                    _convert(weights, source, find(scratch), target, scratch)
                     return target
                 except (FetchError, UnreadableWeights) as error:
                     reasons.append(str(error))
+        finally:
+            shutil.rmtree(scratch)
     why = f": {'; '.join(reasons)}" if reasons else ""
     raise WeightsMissing(f"no weights '{name}' on this machine{why}. Run `bench weights fetch {name}`")
 
@@ -143,13 +148,14 @@ def _target(name: str) -> Path:
 def _origin(name: str) -> Origin | None:
     """The record beside a converted file, or None if there is no usable pair of the two."""
     path = _target(name)
+    known = {s.sha256[:8] for s in (entry(name).upstream, entry(name).registry) if s is not None}
     try:
         origin = Origin(**json.loads(path.with_suffix(".json").read_text()))
-    except (OSError, ValueError, TypeError):
+        usable = path.is_file() and origin.conversion == CONVERSION and origin.sha256[:8] in known
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
-    known = {s.sha256[:8] for s in (entry(name).upstream, entry(name).registry) if s is not None}
-    usable = path.is_file() and origin.conversion == CONVERSION and origin.sha256[:8] in known
-    return origin if usable else None
+    texts = (origin.source, origin.file, origin.note, origin.converted_sha256)
+    return origin if usable and all(isinstance(text, str) for text in texts) else None
 
 
 def _check_converted(path: Path, origin: Origin) -> None:
