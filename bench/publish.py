@@ -26,7 +26,8 @@ def publish(name: str, outcome: Outcome, place: Workplace) -> Table:
     tested = tested_pack(preset(base.preset), place)
     table.write(place.results / base.preset / (name + crossed_suffix(tested)))
     if name == "table1":
-        from bench.illustrate import Studio, illustrate
+        from bench.illustrate.make import illustrate
+        from bench.illustrate.studio import Studio
 
         # what shows training and tuning has nothing to do with a second data set
         for figure in illustrate(("rows",) if tested else ("rows", "training", "tuning"), Studio(base, place)):

@@ -25,9 +25,10 @@ from bench.errors import DataError, SkippedError, UsageError
 from bench.figures.poses import Animation
 from bench.files import read_json, write_json
 from bench.generate import all_test_pairs, store_images
-from bench.illustrate import FIGURES, Outcome, Studio, chosen, illustrate
+from bench.illustrate.make import FIGURES, Outcome, chosen, illustrate
 from bench.illustrate.paper import _reach, _targets
 from bench.illustrate.pictures import NotInStore, aligned_maps, drawn, model, spread
+from bench.illustrate.studio import Studio
 from bench.plan import table1_cells, table2_cells, table4_cells
 from bench.progress import SilentReporter
 from bench.records import write_record

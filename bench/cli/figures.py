@@ -26,7 +26,8 @@ def figures(
     options: Scored,
 ) -> None:
     """Make figures from what has been run: the paper's 1 and 4 to 11, curves, shots, cost, characters."""
-    from bench.illustrate import Studio, chosen, illustrate
+    from bench.illustrate.make import chosen, illustrate
+    from bench.illustrate.studio import Studio
 
     if people is not None and not people.is_dir():
         raise UsageError(f"--people {people}: no such folder; give one with images and annotations.json")

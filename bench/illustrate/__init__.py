@@ -1,6 +1,5 @@
-"""Fetches what figures show, from the store, from records and from trained models, and has it drawn."""
+"""Fetches what figures show, from the store, from records and from trained models, and has it drawn.
 
-from bench.illustrate.make import FIGURES, Outcome, chosen, illustrate
-from bench.illustrate.studio import Studio
-
-__all__ = ["FIGURES", "Outcome", "Studio", "chosen", "illustrate"]
+`make` chooses and draws, `studio` is what it is given. Nothing is imported here: `bench transfer` and `bench page`,
+which need a trained model alone, would wait for matplotlib and leave its caches.
+"""
