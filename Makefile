@@ -12,7 +12,7 @@ PLACE   = --preset $(PRESET) $(if $(DATA),--data $(DATA))
 FLAGS   = $(PLACE) --device $(DEVICE)
 MANY    = $(FLAGS) --seeds $(SEEDS)
 
-.PHONY: table1 table2 table3 table4 tables figures report all sweep ablate data setup check test test-slow clean
+.PHONY: bench table1 table2 table3 table4 tables figures report all sweep ablate data setup check test test-slow clean
 
 table1: $(VENV)/.weights  ## train, score and print the paper's Table 1
 	$(BENCH) table1 $(MANY) $(if $(ALSO),--also $(ALSO))
@@ -39,6 +39,9 @@ all: tables figures report  ## everything, in that order
 
 sweep: table2
 ablate: table4
+
+bench: $(VENV)/.weights  ## how fast everything is, as ratios
+	$(BENCH) speed --preset $(PRESET) --device $(DEVICE)
 
 data: $(VENV)/.installed  ## render the preset's characters
 	$(BENCH) data make --preset $(PRESET)

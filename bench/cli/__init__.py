@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from bench.cli import data, figures, methods, pose, records, report, store, tables, timing, transfer, weights
+from bench.cli import data, figures, methods, pose, records, report, speed, store, tables, timing, transfer, weights
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ for command in (
     figures.figures,
     report.report,
     timing.time,
+    speed.speed,
     transfer.transfer,
     transfer.export_model,
 ):
