@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -46,9 +46,13 @@ class Scope:
         return Cell(method, self.preset_name, variant, device=str(self.device), precision="fp32", overrides=overrides)
 
     def spec(self, cell: Cell) -> TrainSpec:
-        """A cell's training at the preset's sizes, on made-up data: no time depends on what a picture shows."""
+        """A cell's training at the preset's sizes, on made-up data: no time depends on what a picture shows.
+
+        Quick runs have no perceptual networks, which come in one size only.
+        """
         data = DataIdentity(MADE_UP, MADE_UP, self.preset.data.image_size)
-        return train_spec(cell, cell.check(), data, self.device, self.report)
+        spec = train_spec(cell, cell.check(), data, self.device, self.report)
+        return replace(spec, perceptual={}) if self.quick else spec
 
 
 @dataclass(frozen=True)

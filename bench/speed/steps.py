@@ -20,7 +20,7 @@ from methods.interface import Method, Progress
 BASE = "fp32, NCHW, not compiled"
 LOSSES = "largest relative difference of a loss of the first step"
 NOT_COMPILED = "Not available: left out by --no-compile or --quick, since compiling takes minutes"
-RANDOM = "A compiled network draws its own dropout masks, so its losses are of other masks"
+RANDOM = "Compiled, or in another layout, the same seed draws other dropout masks: its losses are of those"
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _in_all_ways(spec: TrainSpec, stretch: str, scope: Scope) -> tuple[Line, ...
         if way.name not in running:
             lines.append(Line(way.name, notes=(NOT_COMPILED,)))
             continue
-        notes = (RANDOM,) if way.compiled and has_dropout(running[way.name].method) else ()
+        notes = (RANDOM,) if (way.compiled or way.channels_last) and has_dropout(running[way.name].method) else ()
         apart = running[way.name].apart(running[BASE]) if way.name != BASE else None
         lines.append(line(timed, way.name, BASE, notes=notes, apart=apart))
     return tuple(lines)
