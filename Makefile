@@ -19,7 +19,7 @@ TESTED  = $(if $(TEST_DATA),--test-data $(TEST_DATA))
 MANY    = $(FLAGS) --seeds $(SEEDS) $(TESTED)
 CELLS   = $(MANY) --jobs $(JOBS)
 
-.PHONY: table1 table2 table3 table4 tables figures report all sweep ablate data setup check test test-slow clean
+.PHONY: bench table1 table2 table3 table4 tables figures report all sweep ablate data setup check test test-slow clean
 
 table1: $(VENV)/.weights  ## train, score and print the paper's Table 1
 	$(BENCH) table1 $(CELLS) $(if $(ALSO),--also $(ALSO))
@@ -46,6 +46,9 @@ all: tables figures report  ## everything, in that order
 
 sweep: table2
 ablate: table4
+
+bench: $(VENV)/.weights  ## how fast everything is, as ratios
+	$(BENCH) speed --preset $(PRESET) --device $(DEVICE)
 
 data: $(VENV)/.installed  ## render the preset's characters
 	$(BENCH) data make --preset $(PRESET)

@@ -16,8 +16,8 @@ import pytest
 from bench.cells import Workplace
 from bench.errors import DataError, DeviceError, DiskFull, FailedBefore, Interrupted, NonFiniteLoss, WeightsMissing
 from bench.files import read_json, write_json
+from bench.launch import one_after_the_other
 from bench.progress import SilentReporter
-from bench.publish import run_cells
 from bench.spec import Cell
 from bench.store import Stage, remove, stored_stages, superseded, would_fail_again
 from tests.broken_off import every_state, processes, stored_pack
@@ -217,11 +217,11 @@ def test_a_table_leaves_out_a_row_that_failed_before_and_makes_the_others(
     cells = [Cell("tests.example_method:Plain", "smoke", seed=5, device="cpu"), Cell("white", "smoke", device="cpu")]
     with monkeypatch.context() as patch:
         patch.setattr(bench.ranks.jobs, "train", broken)
-        with pytest.raises(ValueError, match="a mistake"):
-            run_cells(cells, place)
-    outcome = run_cells(cells, place)
-    assert [record.title for _, record in outcome.done] == ["White image"]
-    assert "ValueError: a mistake of the method" in outcome.missing["Plain"]
+        first = one_after_the_other(cells, place)
+    outcome = one_after_the_other(cells, place)
+    assert [record.title for _, record in first.done] == [record.title for _, record in outcome.done] == ["White image"]
+    assert first.missing["Plain"] == "ValueError: a mistake of the method"
+    assert "failed before with ValueError: a mistake of the method" in outcome.missing["Plain"]
 
 
 def test_listing_a_store_survives_files_and_stages_that_vanish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,85 @@
+"""Do what `bench speed` is asked for, topic by topic, and write the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.build import method_class
+from bench.environment import command_line, describe, git_state
+from bench.errors import UsageError, unknown
+from bench.render_table import Table
+from bench.speed.clock import MINIMUM
+from bench.speed.data import pack, render
+from bench.speed.memory import memory
+from bench.speed.meta import meta
+from bench.speed.metrics import features, frechet
+from bench.speed.published import published
+from bench.speed.record import Group, Scope
+from bench.speed.startup import startup
+from bench.speed.steps import steps
+from bench.speed.table import speed_table
+from bench.speed.use import adapt, generate
+from bench.timing_apart import load_average
+from methods import METHODS
+
+TOPICS: Mapping[str, Callable[[Scope], list[Group]]] = {
+    "startup": startup,
+    "steps": steps,
+    "meta": meta,
+    "adapt": adapt,
+    "generate": generate,
+    "render": render,
+    "pack": pack,
+    "features": features,
+    "frechet": frechet,
+    "published": published,
+    "memory": memory,
+}
+"""What `--only` names, in the order of the table."""
+
+
+def measure_speed(scope: Scope, only: Sequence[str], results: Path) -> Table:
+    """Measure the topics (none: all); writes `<results>/bench/speed.*`, of a part or with `quick` under that name.
+
+    Raises UsageError for a topic or a method there is not, and for numbers that make no sense.
+    """
+    if scope.rounds < MINIMUM:
+        raise UsageError(f"--rounds must be at least {MINIMUM}, not {scope.rounds}")
+    if scope.threads < 1:
+        raise UsageError(f"--threads must be at least 1, not {scope.threads}")
+    for topic in only:
+        if topic not in TOPICS:
+            raise unknown("topic", topic, TOPICS)
+    for method in scope.methods:
+        if method not in METHODS:
+            raise unknown("method", method, METHODS)
+        method_class(method)
+    torch.set_num_threads(scope.threads)
+    load = load_average()
+    chosen = [topic for topic in TOPICS if topic in (only or TOPICS)]
+    groups = [group for topic in chosen for group in TOPICS[topic](scope)]
+    table = speed_table(groups, _facts(scope, load))
+    parts = ["speed", *(chosen if only else ()), *scope.methods, *(("quick",) if scope.quick else ())]
+    table.write(results / "bench" / "-".join(parts))
+    return table
+
+
+def _facts(scope: Scope, load: float | None) -> dict[str, Any]:
+    git = git_state()
+    return {
+        "preset": scope.preset_name,
+        "quick": scope.quick,
+        "clock": scope.clock.kind,
+        "rounds": scope.rounds,
+        "seconds": scope.seconds,
+        "environment": describe(str(scope.device)),
+        "load": load,
+        "commit": git["commit"][:12] + (" with changes" if git["dirty"] else ""),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command_line(),
+    }
