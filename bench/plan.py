@@ -143,12 +143,17 @@ class PlannedStage:
     seconds: float | None  # expected; None: no history
     cell: Cell  # the first that needs it
     step: str  # which of its stages this is, one of STEPS
-    needs: tuple[str, ...]  # keys of the stages before it
+    needs: tuple[str, ...]  # names of the stages before it
     device: str = ""  # on which `seconds` were measured
 
     @property
-    def key(self) -> str:
-        return self.stage.key
+    def name(self) -> str:
+        return stage_name(self.stage)
+
+
+def stage_name(stage: Stage) -> str:
+    """What tells it from all other stages of a store; `key` does not, where the same work has two labels."""
+    return f"{stage.kind}/{stage.folder.name}"
 
 
 def plan(cells: Sequence[Cell | Later], place: Workplace) -> list[PlannedStage]:
@@ -169,11 +174,12 @@ def plan(cells: Sequence[Cell | Later], place: Workplace) -> list[PlannedStage]:
             stage: Stage | None = getattr(found, step)
             if stage is None:
                 continue
-            if stage.key not in planned:
+            name = stage_name(stage)
+            if name not in planned:
                 state = _state(stage, stored)
                 seconds, device = (0.0, "") if state == "done" else _expected(stage, found, place.results)
-                planned[stage.key] = PlannedStage(stage, state, seconds, cell, step, needs, device)
-            needs = (stage.key,)
+                planned[name] = PlannedStage(stage, state, seconds, cell, step, needs, device)
+            needs = (name,)
     return list(planned.values())
 
 

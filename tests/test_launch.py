@@ -17,9 +17,9 @@ from bench.checkpoint import load_state
 from bench.errors import Interrupted, NonFiniteLoss, UsageError
 from bench.launch import commands, local, one_after_the_other, worker_environments
 from bench.launch.drive import Finished, drive
-from bench.launch.local import LocalPool, allowed_cores
 from bench.launch.needs import Needs, needs_of
 from bench.launch.outcome import Failure, Outcome, Row
+from bench.launch.processes import LocalPool, allowed_cores
 from bench.launch.slurm import Cluster, SlurmPool, base_cell, slurm
 from bench.plan import Later, NotYet, PlannedStage, cells_of, plan
 from bench.progress import SilentReporter, Task
@@ -87,7 +87,7 @@ class Here:
                 failure = Failure("broken on purpose", 7)
                 break
             do_step(stage.cell, stage.step, self._place)
-        self._ended.append(Finished(tuple(stage.key for stage in work), failure))
+        self._ended.append(Finished(tuple(stage.name for stage in work), failure))
 
     def wait(self, seconds: float) -> list[Finished]:
         ended, self._ended = self._ended, []
@@ -162,11 +162,11 @@ def same_weights(folder: Path, cell: Cell, place: Workplace) -> bool:
 def test_stages_start_when_what_they_need_is_done_and_the_longest_path_first(place: Workplace, tmp_path: Path) -> None:
     elsewhere = fresh(place, tmp_path)
     pool = Here(elsewhere)
-    outcome = drive([WHITE, PLAIN, replace(PLAIN, adaptation="none")], elsewhere, pool)
-    assert len(outcome.done) == 3
+    outcome = drive([WHITE, PLAIN, replace(PLAIN, shots=2), replace(PLAIN, adaptation="none")], elsewhere, pool)
+    assert len(outcome.done) == 4
     steps = [steps[0] for steps, _ in pool.started]
     assert steps[0] == "train", "the training has the most behind it"
-    assert sorted(steps) == ["generate", "generate", "score", "score", "train"], "shared stages are done once"
+    assert sorted(steps) == ["generate"] * 4 + ["score"] * 4 + ["train"], "the shared training is done once"
 
 
 def test_a_job_takes_the_stages_that_only_wait_for_each_other(place: Workplace, tmp_path: Path) -> None:
@@ -214,20 +214,20 @@ def test_nothing_done_ends_with_the_first_failures_exit_code() -> None:
 
 
 def test_workers_share_the_cores_and_a_user_who_set_threads_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.launch.local.allowed_cores", lambda: 8)
-    monkeypatch.setattr("bench.launch.local.memory_bytes", lambda: 64 << 30)
+    monkeypatch.setattr("bench.launch.processes.allowed_cores", lambda: 8)
+    monkeypatch.setattr("bench.launch.processes.memory_bytes", lambda: 64 << 30)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert worker_environments("2", "cpu") == [{"OMP_NUM_THREADS": "4"}] * 2
     assert worker_environments("auto", "cpu") == [{"OMP_NUM_THREADS": "2"}] * 4
     assert worker_environments("1", "cpu") == [{}]
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert worker_environments("2", "cpu") == [{"OMP_NUM_THREADS": "1"}] * 2
-    monkeypatch.setattr("bench.launch.local.memory_bytes", lambda: 3 << 30)
+    monkeypatch.setattr("bench.launch.processes.memory_bytes", lambda: 3 << 30)
     assert worker_environments("auto", "cpu") == [{}], "one worker, for want of memory"
 
 
 def test_a_gpu_job_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.launch.local.pick_device", torch.device)
+    monkeypatch.setattr("bench.launch.processes.pick_device", torch.device)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
     found = worker_environments("auto", "cuda")
     assert [one["CUDA_VISIBLE_DEVICES"] for one in found] == ["2", "5"]
@@ -251,14 +251,13 @@ def test_a_printed_command_names_exactly_its_cell(place: Workplace, capsys: pyte
 
     from bench.cli import app
 
-    base = Cell("ours", "smoke", device="cpu", precision="fp32")
-    cells = [cell for name in ("table1", "table4") for cell in cells_of(name, base, [0, 1], finetune=True)]
+    base = Cell("ours", "smoke", device="cpu", precision="fp32", seed=3)
+    cells = [*cells_of("table1", base, [3])[3:], *cells_of("table4", base, [3]), replace(PLAIN, adaptation="tuned")]
     wanted = [cell for cell in cells if isinstance(cell, Cell)]
     printed = commands(cells, place)
-    assert [line for line in printed if line.startswith("# w/o ML (equal seconds), seed")] == printed[-1:] or all(
-        "bench table4" in line for line in printed if line.startswith("#")
-    )
-    lines = [line for line in printed if not line.startswith("#")]
+    comments = [line for line in printed if line.startswith("#")]
+    assert len(comments) == 1 and "w/o ML (equal seconds), seed 3" in comments[0] and "bench table4" in comments[0]
+    lines = [line for line in printed if line not in comments]
     keys = []
     for line in lines:
         words = shlex.split(line)
@@ -266,7 +265,7 @@ def test_a_printed_command_names_exactly_its_cell(place: Workplace, capsys: pyte
         app([*words[1:], "--dry-run", "--json"], standalone_mode=False)
         keys.append(json.loads(capsys.readouterr().out)["stages"][-1]["key"])
     assert set(keys) == {stages(cell, place).score.key for cell in wanted}
-    assert all("--label" in line for line in lines if "wo-ml" in line)
+    assert all("--label" in line for line in lines if "wo-ml" in line), "rows keep their titles"
 
 
 def test_printed_commands_give_the_same_scores_in_any_order(place: Workplace, tmp_path: Path) -> None:
@@ -306,7 +305,7 @@ def test_a_preempted_job_is_queued_again_and_goes_on_from_its_checkpoint(
     ended: list[Finished] = []
     while not ended:
         ended = pool.wait(0.1)
-    assert ended == [Finished((training.key,))] and training.stage.done
+    assert ended == [Finished((training.name,))] and training.stage.done
     assert (tmp_path / "preempted").exists(), "it was stopped once"
     assert same_weights(training.stage.folder, PLAIN, place)
 

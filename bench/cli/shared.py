@@ -197,8 +197,8 @@ def show_plan(cells: Sequence[Cell | Later], place: Workplace, as_json: bool, fo
     stages = plan(cells, place)
     if as_json:
         listed = [
-            {"stage": s.stage.kind, "label": s.stage.label, "key": s.key, "state": s.state,
-             "seconds": s.seconds, "needs": s.needs}
+            {"stage": s.stage.kind, "label": s.stage.label, "key": s.stage.key, "state": s.state,
+             "seconds": s.seconds, "name": s.name, "needs": s.needs}
             for s in stages
         ]  # fmt: skip
         print_json({"stages": listed, "gpu": forecast.to_dict() if forecast else None})

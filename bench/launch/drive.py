@@ -10,7 +10,7 @@ from bench.cells import Workplace, stages
 from bench.errors import Interrupted
 from bench.launch.outcome import Failure, Outcome, Row, title_of
 from bench.launch.schedule import Node, ranks
-from bench.plan import Later, NotYet, PlannedStage, plan
+from bench.plan import Later, NotYet, PlannedStage, plan, stage_name
 from bench.run import record_cell
 from bench.spec import Cell
 from bench.train import stop_requested
@@ -25,7 +25,7 @@ POLL_SECONDS = 0.5
 class Finished:
     """Stages that were started together have ended: well, with a failure, or stopped by a signal."""
 
-    keys: tuple[str, ...]
+    names: tuple[str, ...]
     failure: Failure | None = None
     interrupted: bool = False
 
@@ -64,11 +64,12 @@ def graph(
     seconds: Callable[[PlannedStage], float],
 ) -> list[Node]:
     """Planned stages as nodes, and one for the training of each cell that cannot be named yet."""
-    nodes = [Node(stage.key, stage.needs, seconds(stage)) for stage in planned.values()]
+    nodes = [Node(stage.name, stage.needs, seconds(stage)) for stage in planned.values()]
     for entry in unnamed:
         trained = [stages(cell, place).train for cell in entry.after]
-        keys = [stage.key for stage in trained if stage is not None and stage.key in planned]
-        nodes.append(Node(f"{entry.label}, seed {entry.seed}", tuple(keys), seconds(planned[keys[0]]) if keys else 0.0))
+        names = [name for stage in trained if stage is not None and (name := stage_name(stage)) in planned]
+        taken = seconds(planned[names[0]]) if names else 0.0
+        nodes.append(Node(f"{entry.label}, seed {entry.seed}", tuple(names), taken))
     return nodes
 
 
@@ -83,7 +84,7 @@ def drive(cells: Sequence[Cell | Later], place: Workplace, pool: Pool) -> Outcom
             for chain in board.ready(pool.whole_chains):
                 if not pool.has_room():
                     break
-                board.running |= {stage.key for stage in chain}
+                board.running |= {stage.name for stage in chain}
                 pool.start(chain)
             task.update(len(board.done), len(board.planned))
             if not board.running:
@@ -106,7 +107,7 @@ class _Board:
         self.done: set[str] = set()
         self._entries, self._place = list(cells), place
         self._failed: dict[str, Failure] = {}
-        self._named: dict[int, tuple[Cell, str]] = {}  # with the key of its last stage
+        self._named: dict[int, tuple[Cell, str]] = {}  # with the name of its last stage
         self._rows: dict[int, Row] = {}
         self._rank: dict[str, float] = {}
         self._look()
@@ -115,39 +116,39 @@ class _Board:
         """What can start now, what has most to follow first."""
         free = [
             stage
-            for key, stage in self.planned.items()
-            if key not in self.done | self.running | self._failed.keys() and self.done.issuperset(stage.needs)
+            for name, stage in self.planned.items()
+            if name not in self.done | self.running | self._failed.keys() and self.done.issuperset(stage.needs)
         ]
-        free.sort(key=lambda stage: -self._rank[stage.key])
+        free.sort(key=lambda stage: -self._rank[stage.name])
         return [self._chain(stage) if whole_chains else [stage] for stage in free]
 
     def _chain(self, stage: PlannedStage) -> list[PlannedStage]:
         """`stage` and those behind it, as long as there is exactly one behind it."""
         found = [stage]
         while True:
-            behind = [other for other in self.planned.values() if found[-1].key in other.needs]
+            behind = [other for other in self.planned.values() if found[-1].name in other.needs]
             if len(behind) != 1:
                 return found
             found.append(behind[0])
 
     def end(self, finished: Finished) -> None:
         """Stages that were started have ended. A stage of them without a result in the store has failed."""
-        self.running -= set(finished.keys)
+        self.running -= set(finished.names)
         failure = finished.failure
-        for key in finished.keys:
-            if not self.planned[key].stage.done:
-                self._failed[key] = failure or Failure("it ended and left no result in the store", 1)
+        for name in finished.names:
+            if not self.planned[name].stage.done:
+                self._failed[name] = failure or Failure("it ended and left no result in the store", 1)
         self._look()
 
     def _look(self) -> None:
         """See what is done, name what now can be, settle what is done or has failed."""
         if self._name():
             self._plan()
-        self.done |= {key for key, stage in self.planned.items() if key not in self.running and stage.stage.done}
+        self.done |= {name for name, stage in self.planned.items() if name not in self.running and stage.stage.done}
         for stage in self.planned.values():  # each comes after what it needs
             failure = next((self._failed[need] for need in stage.needs if need in self._failed), None)
             if failure is not None:
-                self._failed.setdefault(stage.key, failure)
+                self._failed.setdefault(stage.name, failure)
         for number, (cell, last) in self._named.items():
             if number in self._rows:
                 continue
@@ -165,7 +166,7 @@ class _Board:
                 continue
             try:
                 cell = entry.name(self._place) if isinstance(entry, Later) else entry
-                self._named[number] = (cell, stages(cell, self._place).score.key)
+                self._named[number] = (cell, stage_name(stages(cell, self._place).score))
             except NotYet:
                 continue
             except Exception as error:  # weights that cannot be had, a method that cannot be imported
@@ -175,7 +176,7 @@ class _Board:
     def _plan(self) -> None:
         cells = [cell for cell, _ in self._named.values()]
         for stage in plan(cells, self._place):
-            self.planned.setdefault(stage.key, stage)
+            self.planned.setdefault(stage.name, stage)
         nodes = graph(self.planned, self._unnamed(), self._place, expected)
         self._rank = ranks(nodes)
 

@@ -20,7 +20,7 @@ from bench.launch.drive import graph
 from bench.launch.macs import BACKWARD, network_macs, spec_of, training_macs
 from bench.launch.outcome import title_of
 from bench.launch.schedule import makespan, ranks
-from bench.plan import Later, NotYet, PlannedStage, plan
+from bench.plan import Later, NotYet, PlannedStage, plan, stage_name
 from bench.presets import Preset, preset
 from bench.spec import Cell
 from bench.timing_record import Measurement, Timings
@@ -98,8 +98,8 @@ class Forecast:
         console = Console(width=120)
         console.print(table)
         console.print(f"In all {self.hours:.1f} GPU-hours. The longest chain of stages: {self.longest:.1f} h.")
-        for count, hours in self.makespans.items():
-            console.print(f"{count:4} {'GPU' if count == 1 else 'GPUs'}: {hours:8.1f} h")
+        for count, taken in self.makespans.items():
+            console.print(f"{count:4} {'GPU' if count == 1 else 'GPUs'}: {taken:8.1f} h")
         if self.estimated:
             console.print(
                 f"{'' if self.measured else 'Nothing here was measured on a GPU. '}ESTIMATE means multiply-accumulates "
@@ -111,9 +111,9 @@ class Forecast:
 
 def forecast(cells: Sequence[Cell | Later], place: Workplace, workers: Sequence[int], gpu: Gpu) -> Forecast:
     """What is still to do of `cells`, on GPUs."""
-    planned = {stage.key: stage for stage in plan(cells, place)}
+    planned = {stage.name: stage for stage in plan(cells, place)}
     clock = Clock(place, gpu)
-    expected = {key: clock.stage(stage) for key, stage in planned.items()}
+    expected = {name: clock.stage(stage) for name, stage in planned.items()}
     unnamed: list[Later] = []
     rows, counted = [], set[str]()
     for entry in cells:
@@ -126,11 +126,11 @@ def forecast(cells: Sequence[Cell | Later], place: Workplace, workers: Sequence[
         found = stages(cell, place)
         parts: dict[bool, list[Expected]] = {True: [], False: []}  # by: is it training?
         for stage in (found.warm_start, found.train, found.tune, found.generate, found.score):
-            if stage is not None and stage.key not in counted:
-                counted.add(stage.key)
-                parts[stage.kind == "train"].append(expected[stage.key])
+            if stage is not None and (name := stage_name(stage)) not in counted:
+                counted.add(name)
+                parts[stage.kind == "train"].append(expected[name])
         rows.append(_row(entry, parts[True], parts[False]))
-    nodes = graph(planned, unnamed, place, lambda stage: expected[stage.key].seconds)
+    nodes = graph(planned, unnamed, place, lambda stage: expected[stage.name].seconds)
     for entry, node in zip(unnamed, nodes[len(planned) :], strict=True):
         rows.append(Row(entry.label, entry.seed, node.seconds / 3600, 0.0, "as long as what it equals"))
     return Forecast(
@@ -185,13 +185,13 @@ class Clock:
             grid = planned.stage.identity
             steps = len(grid["lrs"]) * max(grid["passes"]) * shots
             drawn = len(grid["lrs"]) * (len(grid["passes"]) + 1) * grid["targets"]
-            return validation * (BACKWARD * steps + drawn) * draw
+            return float(validation * (BACKWARD * steps + drawn) * draw)
         passes = 0
         if planned.stage.identity["adaptation"] is not None:
             chosen = stages(planned.cell, self._place).tune
             schedule = planned.stage.identity["adaptation"]
             passes = max(chosen.identity["passes"]) if chosen is not None else schedule["passes"]
-        return (BACKWARD * test * passes * shots + images) * draw
+        return float((BACKWARD * test * passes * shots + images) * draw)
 
     def _people(self, size: Preset) -> tuple[int, int, int]:
         """Validation characters, test characters, test images."""

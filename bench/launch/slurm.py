@@ -145,17 +145,17 @@ class SlurmPool:
         name = f"{first.step}-{first.stage.label}"
         self._executor.update_parameters(name=name, **self._cluster.parameters(needs))
         job = self._executor.submit(StageJob(steps, self._place, self._folder / "stop"))
-        self._jobs[tuple(stage.key for stage in work)] = job
+        self._jobs[tuple(stage.name for stage in work)] = job
         self._report.line(f"job {job.job_id}: {', '.join(stage.step for stage in work)} of {first.stage.label}")
 
     def wait(self, seconds: float) -> list[Finished]:
         ended = []
-        for keys, job in list(self._jobs.items()):
+        for names, job in list(self._jobs.items()):
             if job.done():
                 failure = self._failure(job)
                 interrupted = failure is not None and failure.exit_code == Interrupted.exit_code
-                ended.append(Finished(keys, failure, interrupted))
-                del self._jobs[keys]
+                ended.append(Finished(names, failure, interrupted))
+                del self._jobs[names]
         if not ended:
             time.sleep(seconds)
         return ended

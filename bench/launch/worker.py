@@ -1,4 +1,4 @@
-"""A worker process of `bench.launch.local`: does stages that it is sent, and says how far it is."""
+"""A worker process of `bench.launch.processes`: does stages that it is sent, and says how far it is."""
 
 from __future__ import annotations
 

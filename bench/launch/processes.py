@@ -118,7 +118,7 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     environment: Mapping[str, str]
-    keys: tuple[str, ...] = ()  # of the stages it is doing; none: idle
+    names: tuple[str, ...] = ()  # of the stages it is doing; none: idle
     task: Task | None = None
 
     def __post_init__(self) -> None:
@@ -153,11 +153,11 @@ class LocalPool:
             worker.tasks.close()
 
     def has_room(self) -> bool:
-        return bool(self._free) or any(not worker.keys for worker in self._workers)
+        return bool(self._free) or any(not worker.names for worker in self._workers)
 
     def start(self, planned: Sequence[PlannedStage]) -> None:
-        worker = next((worker for worker in self._workers if not worker.keys), None) or self._spawn()
-        worker.keys = tuple(stage.key for stage in planned)
+        worker = next((worker for worker in self._workers if not worker.names), None) or self._spawn()
+        worker.names = tuple(stage.name for stage in planned)
         with suppress(OSError):  # a worker that died idle; `wait` finds it and says so
             worker.pipe.send([(stage.cell, stage.step) for stage in planned])
 
@@ -185,8 +185,8 @@ class LocalPool:
                 ended.append(self._bury(worker))
                 continue
             if isinstance(message, Ended):
-                ended.append(Finished(worker.keys, message.failure))
-                worker.keys = ()
+                ended.append(Finished(worker.names, message.failure))
+                worker.names = ()
             else:
                 self._show(worker, message)
         return ended
@@ -213,10 +213,10 @@ class LocalPool:
         self._free.append(dict(worker.environment))
         code = worker.process.exitcode
         if code == Interrupted.exit_code:
-            return Finished(worker.keys, interrupted=True)
+            return Finished(worker.names, interrupted=True)
         died = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         reason = f"its process died ({died}), as it does when memory runs out; try fewer --jobs"
-        return Finished(worker.keys, Failure(reason, 1))
+        return Finished(worker.names, Failure(reason, 1))
 
     def stop(self, signals: Sequence[int]) -> None:
         sent = len(signals)
