@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.checkpoint import latest_checkpoint, load_state, save_checkpoint, save_state
-from bench.errors import DataError
+from bench.errors import DataError, DiskFull
 from bench.files import write_bytes
 
 
@@ -53,7 +53,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DiskFull, match="the disk is full"):
         write_bytes(target, b"new")
     assert target.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
