@@ -30,7 +30,7 @@ CSS = """
 #head, #head *, .said, .said * { padding-left: 0 !important; } #seen-said:not(:has(p)) { display: none; }
 .said { color: var(--body-text-color-subdued); font-size: 0.9rem; line-height: 1.45; }
 #seen, #result { background: white; } #seen img, #result img { object-fit: contain; }
-.random { align-self: flex-end; margin-bottom: var(--block-padding); }
+.file-preview .stem { min-width: 3em; } .random { align-self: flex-end; margin-bottom: var(--block-padding); }
 .said p { margin: 0.15rem 0; } .said .remark { color: #9a6700; } .said .fault { color: #b42318; font-weight: 600; }
 .dark .said .remark { color: #e3b341; } .dark .said .fault { color: #ff8a80; }
 """
