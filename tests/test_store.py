@@ -1,10 +1,12 @@
 """The store does each piece of work once, never takes half of one for the whole, and names what is stale."""
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from bench.errors import FailedBefore
 from bench.store import Stage, remove, stored_stages, superseded
 
 
@@ -35,7 +37,9 @@ def test_a_failure_is_kept_and_never_taken_for_a_result(tmp_path: Path) -> None:
     assert not stage(tmp_path).done
     found = next(stored_stages(tmp_path))
     assert found.state == "failed" and "disk on fire" in (found.folder / "failed.json").read_text()
-    stage(tmp_path).run(lambda folder: {})
+    with pytest.raises(FailedBefore, match="disk on fire"):
+        stage(tmp_path).run(lambda folder: {})
+    stage(tmp_path).run(lambda folder: {}, retry_before=time.time() + 1)
     assert next(stored_stages(tmp_path)).state == "done"
 
 

@@ -14,7 +14,7 @@ def made_by(folder: Path) -> str:
     """The command that made the data set in `folder`, whole or not; `bench data make` where nothing says otherwise."""
     try:
         kind = read_json(folder / "manifest.json")["recipe"].get("kind")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         kind = None  # no manifest yet, or none that can be read
     if kind == "avatars" or (folder / "render.json").exists():
         return RENDER
