@@ -108,6 +108,9 @@ def test_a_line_is_printed_by_the_image_and_its_rate_is_the_inverse() -> None:
     assert timed.ratio("a", "b") == Quartiles(3.0, 2.5, 3.5, 3)  # of 2, 4 and 3: in pairs, not 4 / 1 of the medians
     found = line(timed, "a", "b", images=8)
     assert found.seconds == Quartiles(0.5, 0.375, 0.625, 3) and found.rate == 2
+    assert found.ratio == Quartiles(3.0, 2.5, 3.5, 3)
+    of_fewer = line(timed, "a", "b", images=8, base_images=2).ratio  # b's second made two images, a's eight
+    assert of_fewer == Quartiles(0.75, 0.625, 0.875, 3)
 
 
 # --- what is run ----------------------------------------------------------------------------------------------
@@ -195,8 +198,8 @@ def test_a_row_has_its_spread_a_base_has_none_and_what_is_missing_says_why() -> 
     table = speed_table([Group("g", "Heading", (base, other, Line("none", notes=("Not available: why",))))], FACTS)
     rows = [row.strip("|").split("|") for row in table.to_markdown().splitlines() if row.startswith("| ")]
     cells = {row[0].strip().rstrip(" ⁰¹²³⁴⁵⁶⁷⁸⁹"): [cell.strip() for cell in row[1:]] for row in rows}
-    assert cells["base"][:2] == ["10.00 (8.00, 12.00)", "1.000"]
-    assert cells["other"] == ["500.00 (250.00, 750.00)", "2.000 (1.500, 2.500)", "", "", "", "3e-04", "5"]
+    assert cells["base"][:2] == ["10.000 (8.000, 12.000)", "1.000"]
+    assert cells["other"] == ["500.000 (250.000, 750.000)", "2.000 (1.500, 2.500)", "", "", "", "3e-04", "5"]
     assert cells["none"] == ["–", "", "", "", "", "", ""] and "Not available: why." in table.to_markdown()
     busy = speed_table([], {**FACTS, "load": 3.0, "quick": True}).caption
     assert "MACHINE WAS BUSY" in busy and "mean nothing" in busy and "BUSY" not in table.caption

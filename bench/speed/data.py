@@ -42,8 +42,8 @@ def render(scope: Scope) -> list[Group]:
     with scope.report.task("rendering"):
         timed = scope.time(running)
     base = f"frame at {SIZES[0]} px"
-    lines = tuple(line(timed, name, base, images=1 if name == BUILD else count) for name in running)
-    return [Group("rendering", f"Rendering on one core; ratios to a {base}", lines)]
+    lines = tuple(line(timed, name, base, 1 if name == BUILD else count, base_images=count) for name in running)
+    return [Group("rendering", f"Rendering, one core, each by the frame or the character; ratios to {base}", lines)]
 
 
 def pack(scope: Scope) -> list[Group]:
@@ -63,6 +63,6 @@ def pack(scope: Scope) -> list[Group]:
         timed = scope.time(running)
     base = next(iter(running))
     counts = (len(packed), len(packed), len(packed), 2 * batch)
-    heading = f"Reading {size} px images; ratios, by the operation, to {base}"
-    lines = tuple(line(timed, name, base, images=n) for name, n in zip(running, counts, strict=True))
+    lines = tuple(line(timed, name, base, n, base_images=counts[0]) for name, n in zip(running, counts, strict=True))
+    heading = f"Reading a {size} px image; ratios to {base}"
     return [Group("pack", heading, lines)]

@@ -83,13 +83,20 @@ def line(
     name: str,
     base: str,
     images: int = 0,
+    base_images: int = 0,
     scale: float = 1.0,
     notes: tuple[str, ...] = (),
     apart: float | None = None,
 ) -> Line:
-    """The line of one operation. One that makes `images` is printed by the image, any other `scale` times as long."""
+    """The line of one operation; one that makes `images` by the image, its ratio too, any other `scale` times as long.
+
+    `base_images`: how many the base makes, if not as many.
+    """
     seconds = timed.quartiles(name, 1 / images if images else scale)
     if seconds is None:
         return Line(name, notes=(f"Not available: {timed.failed[name]}",))
     rate = 1 / seconds.median if images else None
-    return Line(name, seconds, timed.ratio(name, base), rate, apart=apart, notes=notes)
+    ratio = timed.ratio(name, base)
+    if ratio is not None and images:
+        ratio = ratio.times((base_images or images) / images)
+    return Line(name, seconds, ratio, rate, apart=apart, notes=notes)

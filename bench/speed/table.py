@@ -22,7 +22,7 @@ def speed_table(groups: Sequence[Group], facts: Mapping[str, Any]) -> Table:
     footnotes = Footnotes()
     spread = footnotes(SPREAD)
     columns = (
-        Column("ms", "time", 2, "ms", spread),
+        Column("ms", "time", 3, "ms", spread),
         Column("ratio", "ratio", 3, "", (*spread, *footnotes(RATIO))),
         Column("rate", "images", 1, "a second"),
         Column("macs", "MACs", 1, "billion a second", footnotes(MACS)),
