@@ -1,5 +1,6 @@
 """A method of somebody's own with all that ranks could get wrong: mixed samples, noise, a sum for a mean."""
 
+import os
 import time
 from pathlib import Path
 
@@ -40,11 +41,11 @@ class Mixing(Plain):
 
 
 class Slow(Plain):
-    """Plain that takes its time, and leaves a file when it has begun."""
+    """Plain that takes its time, and leaves the number of its process in a file when it has begun."""
 
     title = "Slow"
 
     def train_step(self, batch: PairBatch, progress: Progress) -> dict[str, torch.Tensor]:
-        Path("begun").touch()
-        time.sleep(0.5)
+        Path("begun").write_text(str(os.getpid()))
+        time.sleep(1)
         return super().train_step(batch, progress)
