@@ -48,7 +48,7 @@ def render(scope: Scope) -> list[Group]:
 
 def pack(scope: Scope) -> list[Group]:
     """Images a second from the pack, as float32 on the device, beside decoding the data set's PNG files."""
-    size, device = scope.preset.data.image_size, scope.device
+    size, device = scope.image_size, scope.device
     batch = scope.preset.default_batch or 4
     with TemporaryDirectory() as folder, scope.report.task("pack"):
         data = make_dataset(Recipe(size, train=2, validation=1, test=1, frames=8), Path(folder) / "data", workers=1)

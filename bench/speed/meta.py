@@ -21,17 +21,13 @@ def meta(scope: Scope) -> list[Group]:
     """One group without a perceptual term, where an inner step and a plain one are alike; one as the preset has it."""
     alike: dict[str, object] = {"perceptual": 0.0}
     with scope.report.task("meta-step"):
-        return [
-            _group("meta-step", "without perceptual terms", alike, alike, scope),
+        groups = [_group("meta-step", "without perceptual terms", alike, alike, scope)]
+        if not scope.quick:  # which has no perceptual networks
             # a plain step of the preset is one of its warm start
-            _group(
-                "meta-step as trained",
-                f"perceptual terms as {scope.preset_name} has them",
-                {} if scope.preset.perceptual_everywhere else alike,
-                {},
-                scope,
-            ),
-        ]
+            plain = {} if scope.preset.perceptual_everywhere else alike
+            terms = f"perceptual terms as {scope.preset_name} has them"
+            groups.append(_group("meta-step as trained", terms, plain, {}, scope))
+    return groups
 
 
 def _group(name: str, terms: str, plain: dict[str, object], meta: dict[str, object], scope: Scope) -> Group:

@@ -35,6 +35,10 @@ class Scope:
         return preset(self.preset_name)
 
     @property
+    def image_size(self) -> int:
+        return 32 if self.quick else self.preset.data.image_size
+
+    @property
     def clock(self) -> Clock:
         return Clock(self.device, self.threads)
 
@@ -48,11 +52,11 @@ class Scope:
     def spec(self, cell: Cell) -> TrainSpec:
         """A cell's training at the preset's sizes, on made-up data: no time depends on what a picture shows.
 
-        Quick runs have no perceptual networks, which come in one size only.
+        Quick runs have batches of 2, and no perceptual networks, which come in one size only.
         """
-        data = DataIdentity(MADE_UP, MADE_UP, self.preset.data.image_size)
+        data = DataIdentity(MADE_UP, MADE_UP, self.image_size)
         spec = train_spec(cell, cell.check(), data, self.device, self.report)
-        return replace(spec, perceptual={}) if self.quick else spec
+        return replace(spec, batch=2, perceptual={}) if self.quick else spec
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def adapt(scope: Scope) -> list[Group]:
     shots, size = 1, scope.preset
     tried = [passes for passes in size.tuning_passes if passes * shots <= size.tuning_steps]
     timed_passes = min(TIMED_PASSES, max(tried))
-    known = Subject("ours", scope.device, size.data.image_size).support
+    known = Subject("ours", scope.device, scope.image_size).support
     support = Support(known.source, known.source_keypoints, known.images[:shots], known.keypoints[:shots])
 
     def adapting(method: Method) -> Operation:
@@ -55,7 +55,7 @@ def adapt(scope: Scope) -> list[Group]:
 def generate(scope: Scope) -> list[Group]:
     """Images drawn as bench/generate.py draws them, BATCH at once."""
     count = 2 if scope.quick else BATCH
-    subject = Subject("ours", scope.device, scope.preset.data.image_size)
+    subject = Subject("ours", scope.device, scope.image_size)
     source, keypoints, poses = subject.poses(count)
 
     def drawing(method: Method) -> Operation:
