@@ -379,4 +379,4 @@ def test_torchrun_with_a_batch_that_does_not_divide_ends_in_one_line(tmp_path: P
     assert run.returncode != 0 and said.count("3 ranks cannot share a batch of 8") == 1 and "exitcode  : 2" in said, (
         said
     )
-    assert "Traceback" not in said.partition("ChildFailedError")[0].partition("torch/distributed/run.py")[0]
+    assert said.count("Traceback") <= 1, f"torchrun's own and no other: {said}"
