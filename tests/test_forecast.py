@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import bench.cells
+import bench.launch.forecast
 from bench.cells import Workplace, stages
 from bench.launch import macs
 from bench.launch.forecast import Gpu, forecast
@@ -64,7 +65,11 @@ def test_seconds_of_a_cpu_say_nothing_of_gpus(place: Workplace) -> None:
     assert found.rows[0].training_hours < 0.01 and not found.measured
 
 
-def test_more_gpus_are_never_slower_and_never_faster_than_the_longest_chain(place: Workplace) -> None:
+def test_more_gpus_are_never_slower_and_never_faster_than_the_longest_chain(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (macs, bench.launch.forecast):
+        monkeypatch.setattr(module, "network_macs", lambda method, preset: (10**9, 10**8))
     cells = [cell for name in ("table1", "table4") for cell in cells_of(name, BASE, [0])]
     found = forecast(cells, place, [1, 2, 64], Gpu())
     assert found.makespans[1] == pytest.approx(found.hours), "one does all of it, and what is shared once"

@@ -241,7 +241,7 @@ def test_a_gpu_job_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_number_of_jobs_that_makes_no_sense_is_refused(jobs: str) -> None:
     with pytest.raises(UsageError, match="--jobs"):
         worker_environments(jobs, "cpu")
-    with pytest.raises(UsageError, match=f"gives {allowed_cores()} cores"):
+    with pytest.raises(UsageError, match=f"use --jobs {allowed_cores()}"):
         worker_environments(str(allowed_cores() + 1), "cpu")
 
 
@@ -292,6 +292,7 @@ def test_jobs_of_a_cluster_give_the_same_scores(place: Workplace, tmp_path: Path
     assert outcome.missing == {"Plain": "RuntimeError: no gradient today"}
 
 
+@pytest.mark.slow
 def test_a_preempted_job_is_queued_again_and_goes_on_from_its_checkpoint(
     place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -345,9 +346,11 @@ def test_table_1_at_smoke_is_the_same_from_one_process_and_from_two(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr("bench.launch.processes.allowed_cores", lambda: 2)  # wherever this runs
     cells = cells_of("table1", Cell("ours", "smoke", device="cpu"), [0])
     places = [Workplace(tmp_path / jobs, tmp_path / f"results{jobs}", SilentReporter()) for jobs in ("1", "2")]
     one, two = (local(cells, place, jobs) for place, jobs in zip(places, ("1", "2"), strict=True))
     assert len(one.done) == len(cells) == len(two.done)
     for (cell, first), (_, second) in zip(one.done, two.done, strict=True):
-        assert first.metrics == second.metrics and first.finetune == second.finetune, cell
+        tuned = [{**(record.finetune or {}), "seconds": None} for record in (first, second)]
+        assert first.metrics == second.metrics and tuned[0] == tuned[1], cell

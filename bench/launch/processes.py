@@ -57,7 +57,7 @@ def worker_environments(jobs: str, device_name: str) -> list[dict[str, str]]:
     if device.type == "cpu":
         count = wanted or max(1, min(MOST, cores, memory_bytes() // WORKER_BYTES))
         if count > cores:
-            raise UsageError(f"--jobs {count}: this machine gives {cores} cores; use at most so many jobs")
+            raise UsageError(f"--jobs {count}: more than the cores this process may use, {cores}; use --jobs {cores}")
         devices: list[dict[str, str]] = [{} for _ in range(count)]
     else:
         named = device.index is not None or device.type == "mps"  # one device, whichever there are besides
@@ -142,7 +142,9 @@ class LocalPool:
     def __enter__(self) -> LocalPool:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for worker in self._workers:
             with suppress(OSError):
                 worker.pipe.send(None)
@@ -150,7 +152,7 @@ class LocalPool:
                 worker.process.terminate()
         for worker in self._workers:
             worker.process.join()
-            worker.tasks.close()
+            worker.tasks.__exit__(kind, error, trace)  # a task that was stopped is not shown as done
 
     def has_room(self) -> bool:
         return bool(self._free) or any(not worker.names for worker in self._workers)
