@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -53,6 +54,7 @@ class Options:
     style_weight: float = 500.0
     content_weight: float = 0.5
     gan_weight: float = 2.0
+    init_gain: float = 0.02  # of the generator's orthogonal weights
 
 
 def before_convolution(channels: int) -> list[nn.Module]:
@@ -168,7 +170,7 @@ class PoseTransformer(nn.Module):
 class Generator(nn.Module):
     """(source [B, 3, H, W], source pose, target pose [B, 18, H, W] each) -> [B, 3, H, W]; H divides by 8."""
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, width: float = 1.0, init_gain: float = Options.init_gain) -> None:
         super().__init__()
         c1, c2 = scaled(64, width), scaled(128, width)
         c3 = HEADS * c2  # 256, and whole heads at any width
@@ -181,7 +183,7 @@ class Generator(nn.Module):
             *(up_block(c3, c2), up_block(c2, c1), up_block(c1, c1), nn.LeakyReLU(0.1)),
             *(nn.Conv2d(c1, 3, 3, padding=1, padding_mode="reflect"), nn.Tanh()),
         )
-        self.apply(initialise)
+        self.apply(partial(initialise, gain=init_gain))
 
     def features(self, source: Tensor, source_pose: Tensor, target_pose: Tensor) -> tuple[Tensor, Tensor]:
         """What the decoder makes the reconstructed source of, and what it makes the target of."""
@@ -199,10 +201,10 @@ class Generator(nn.Module):
         return image
 
 
-def initialise(module: nn.Module) -> None:
-    """Orthogonal weights of gain 0.02, zero biases; the attention's inputs are Xavier-uniform, as in torch's own."""
+def initialise(module: nn.Module, gain: float) -> None:
+    """Orthogonal weights, zero biases; the attention's inputs are Xavier-uniform, as in torch's own."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-        nn.init.orthogonal_(module.weight, 0.02)
+        nn.init.orthogonal_(module.weight, gain)
         nn.init.zeros_(module.bias)  # type: ignore[arg-type]
     elif isinstance(module, Attention):  # after its own layers
         for projection in (module.query, module.key, module.value):
@@ -302,7 +304,7 @@ class DPTN:
         # the network at hand ends behind relu1_2; a deeper one is made of the same weights
         weights = getattr(setup.perceptual.get("vgg19"), "weights", None)
         self.features = None if weights is None else Features(weights).to(setup.device).eval()
-        self.generator = Generator(setup.width).to(setup.device)
+        self.generator = Generator(setup.width, self.options.init_gain).to(setup.device)
         self.discriminator = Discriminator(setup.width).to(setup.device)
         self.generator_optimizer, self.discriminator_optimizer = (
             Adam(network.parameters(), lr=lr, betas=(0.5, 0.999), fused=True)

@@ -34,15 +34,7 @@ def one_character() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason="one picture for all poses at this width; not looked into"))
-        if name == "dptn"
-        else name
-        for name in LEARNING
-    ],
-)
+@pytest.mark.parametrize("name", LEARNING)
 def test_a_method_learns_the_poses_of_one_character_by_heart(name: str) -> None:
     images, keypoints = one_character()
     options: dict[str, Any] = dict(preset("quick").options.get(name, {}))
