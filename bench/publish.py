@@ -14,8 +14,8 @@ FORMS = {"table1": table1, "table2": table2, "table4": table4}
 """How the records of each table of `bench.plan.TABLES` are printed."""
 
 
-def publish(name: str, outcome: Outcome, place: Workplace) -> Table:
-    """Write a table of TABLES, and for Table 1 its figures, under `results/<preset>/`.
+def publish(name: str, outcome: Outcome, place: Workplace, figures: bool = True) -> Table:
+    """Write a table of TABLES, and for Table 1 its figures if wanted, under `results/<preset>/`.
 
     What was tested on a second data set has a name of its own, `table1-on-NAME`. Raises the error of the first cell
     when none was done.
@@ -25,7 +25,7 @@ def publish(name: str, outcome: Outcome, place: Workplace) -> Table:
     base = outcome.done[0][0]
     tested = tested_pack(preset(base.preset), place)
     table.write(place.results / base.preset / (name + crossed_suffix(tested)))
-    if name == "table1":
+    if figures and name == "table1":
         from bench.illustrate.make import illustrate
         from bench.illustrate.studio import Studio
 

@@ -22,6 +22,10 @@ JobsOption = Annotated[
     str, typer.Option("--jobs", help="Processes, each with its share of the cores or a GPU of its own; or auto.")
 ]
 
+FromRecordsOption = Annotated[
+    bool, typer.Option("--from-records", help="Print what has been recorded under --results; run nothing.")
+]
+
 
 def seeds_of(seeds: str, options: Scored) -> list[int]:
     if not seeds:
@@ -32,20 +36,30 @@ def seeds_of(seeds: str, options: Scored) -> list[int]:
         raise UsageError(f"--seeds '{seeds}': give whole numbers with commas, e.g. 0,1") from None
 
 
-def _table(name: str, seeds: str, options: Scored, jobs: str, finetune: bool = False, also: str = "") -> None:
-    """Plan or make a table, and print it."""
-    from bench.launch import local
+def _table(
+    name: str,
+    seeds: str,
+    options: Scored,
+    jobs: str,
+    from_recorded: bool,
+    finetune: bool = False,
+    also: str = "",
+) -> None:
+    """Plan or make a table, or take it from records, and print it."""
+    from bench.launch import from_records, local
     from bench.plan import cells_of
 
     further = [method.strip() for method in also.split(",") if method.strip()]
     place, cells = options.workplace(), cells_of(name, options.cell(), seeds_of(seeds, options), finetune, further)
     if options.dry_run:
         show_plan(cells, place, options.as_json)
-        return
-    show_outcomes({name: local(cells, place, jobs)}, options)
+    elif from_recorded:
+        show_outcomes({name: from_records(cells, place)}, options, figures=False)  # there may be no pictures to show
+    else:
+        show_outcomes({name: local(cells, place, jobs)}, options)
 
 
-def show_outcomes(outcomes: dict[str, Outcome], options: Scored) -> None:
+def show_outcomes(outcomes: dict[str, Outcome], options: Scored, figures: bool = True) -> None:
     """Write and print tables, by name, of cells that were done; cells of no table, which is "", as records.
 
     Raises SkippedError that lists what is missing.
@@ -56,7 +70,7 @@ def show_outcomes(outcomes: dict[str, Outcome], options: Scored) -> None:
     for name, outcome in outcomes.items():
         missing |= outcome.missing
         if name:
-            table = publish(name, outcome, place)
+            table = publish(name, outcome, place, figures)
             print(table.to_json()) if options.as_json else table.print()
             continue
         outcome.require_any()
@@ -72,26 +86,38 @@ def table1(
     *,
     seeds: SeedsOption = "",
     jobs: JobsOption = "1",
+    from_records: FromRecordsOption = False,
     finetune: FinetuneOption = False,
     also: Annotated[str, typer.Option("--also", help="Further methods, with commas: dptn, package.module:Class.")] = "",
     options: Scored,
 ) -> None:
     """The paper's Table 1: every method trained, scored on unseen characters, printed and written."""
-    _table("table1", seeds, options, jobs, finetune, also)
+    _table("table1", seeds, options, jobs, from_records, finetune, also)
 
 
 @with_options
 def table2(
-    *, seeds: SeedsOption = "", jobs: JobsOption = "1", finetune: FinetuneOption = False, options: Scored
+    *,
+    seeds: SeedsOption = "",
+    jobs: JobsOption = "1",
+    from_records: FromRecordsOption = False,
+    finetune: FinetuneOption = False,
+    options: Scored,
 ) -> None:
     """The paper's Table 2: Ours unadapted and at 1, 4 and 10 shots, without and with the multi-step loss."""
-    _table("table2", seeds, options, jobs, finetune)
+    _table("table2", seeds, options, jobs, from_records, finetune)
 
 
 @with_options
-def table4(*, seeds: SeedsOption = "", jobs: JobsOption = "1", options: Scored) -> None:
+def table4(
+    *,
+    seeds: SeedsOption = "",
+    jobs: JobsOption = "1",
+    from_records: FromRecordsOption = False,
+    options: Scored,
+) -> None:
     """The paper's Table 4: Ours without meta-learning, fine-tuning, FRM, multi-step loss, 4-shot."""
-    _table("table4", seeds, options, jobs)
+    _table("table4", seeds, options, jobs, from_records)
 
 
 def _of_records(name: str, options: Tested) -> None:
@@ -204,6 +230,12 @@ def sweep(
 
 
 @with_options
-def ablate(*, seeds: SeedsOption = "", jobs: JobsOption = "1", options: Scored) -> None:
+def ablate(
+    *,
+    seeds: SeedsOption = "",
+    jobs: JobsOption = "1",
+    from_records: FromRecordsOption = False,
+    options: Scored,
+) -> None:
     """Another name of table4."""
-    _table("table4", seeds, options, jobs)
+    _table("table4", seeds, options, jobs, from_records)

@@ -6,5 +6,6 @@ A launcher is a function over a list of cells. All of them fill the same store, 
 from bench.launch.outcome import Outcome, one_after_the_other
 from bench.launch.printed import commands
 from bench.launch.processes import local, worker_environments
+from bench.launch.recorded import from_records
 
-__all__ = ["Outcome", "commands", "local", "one_after_the_other", "worker_environments"]
+__all__ = ["Outcome", "commands", "from_records", "local", "one_after_the_other", "worker_environments"]
