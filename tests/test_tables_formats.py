@@ -164,7 +164,7 @@ def test_the_check_of_latex_sees_what_is_broken(broken: str) -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX on this machine")
 def test_latex_compiles(tmp_path: Path) -> None:
     body = "\n".join(make().to_latex() + r"\clearpage" for make in TABLES.values())
-    packages = r"\usepackage{booktabs,graphicx}"
+    packages = r"\usepackage{booktabs,graphicx,rotating}"
     document = "\\documentclass{article}" + packages + "\\begin{document}\n" + body + "\n\\end{document}\n"
     (tmp_path / "all.tex").write_text(document)
     made = subprocess.run(
@@ -176,6 +176,7 @@ def test_latex_compiles(tmp_path: Path) -> None:
     )
     assert made.returncode == 0, made.stdout[-2000:]
     assert f"({len(TABLES)} pages" in made.stdout, made.stdout[-500:]
+    assert "too large" not in made.stdout, "a table runs off its page"
 
 
 class Page(HTMLParser):

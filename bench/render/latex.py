@@ -1,4 +1,4 @@
-"""A table in LaTeX, for documents with booktabs and graphicx."""
+"""A table in LaTeX, for documents with booktabs, graphicx and rotating."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ LATEX = {
 """How a character is written in LaTeX, where it means something else there or is not in its fonts."""
 
 MOST_COLUMNS = 6
-"""Wider tables are scaled to the width of the text."""
+"""Wider tables are turned on their side and scaled to the height of the text."""
+MOST_ROWS = 30
+"""Longer ones stay upright, scaled to the width of the text: on their side they would not fit the page."""
+MANY_FOOTNOTES = 15
+"""More are set smaller."""
 
 
 def escape_latex(text: str) -> str:
@@ -39,7 +43,7 @@ def _in_its_fonts(character: str) -> str:
 
 
 def latex(table: Table) -> str:
-    """A `table*` with its caption, and its footnotes below."""
+    """A float with its caption, and the footnotes below: `table*`, or `sidewaystable` where there are many columns."""
 
     def marks(footnotes: tuple[int, ...]) -> str:
         return "$^{" + ",".join(str(index + 1) for index in footnotes) + "}$" if footnotes else ""
@@ -51,19 +55,21 @@ def latex(table: Table) -> str:
     def line(*cells: str) -> str:
         return " & ".join(cells) + r" \\"
 
-    wide = len(table.columns) > MOST_COLUMNS
+    wide, rows = len(table.columns) > MOST_COLUMNS, sum(len(block.rows) for block in table.blocks)
+    environment = "sidewaystable" if wide and rows <= MOST_ROWS else "table*"
+    small = r"\tiny" if len(table.footnotes) > MANY_FOOTNOTES else r"\scriptsize"
     head = [escape_latex(column.title) + marks(column.footnotes) for column in table.columns]
     # one line of the header a part: no header wider than the numbers below it
     details = list(zip_longest(*(column.detail.split(", ") for column in table.columns), fillvalue=""))
     out = [
-        r"% needs \usepackage{booktabs,graphicx}",
-        r"\begin{table*}",
+        r"% needs \usepackage{booktabs,graphicx,rotating}" if wide else r"% needs \usepackage{booktabs}",
+        rf"\begin{{{environment}}}",
         r"\centering",
         r"\footnotesize",
         r"\setlength{\tabcolsep}{4pt}",
         rf"\caption{{\small {escape_latex(table.title)}. {escape_latex(table.caption)}}}",
         r"\smallskip",
-        *([r"\resizebox{\textwidth}{!}{%"] if wide else []),
+        *([r"\resizebox{\linewidth}{!}{%"] if wide else []),
         rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
         r"\toprule",
         line(escape_latex(table.first), *head),
@@ -80,7 +86,7 @@ def latex(table: Table) -> str:
             out.append(line(title, *(number(column, row) for column in table.columns)))
     out += [r"\bottomrule", r"\end{tabular}" + ("}" if wide else "")]
     if table.footnotes:
-        out += ["", r"\smallskip", r"\begin{minipage}{\linewidth}\scriptsize\raggedright"]
+        out += ["", r"\smallskip", rf"\begin{{minipage}}{{\linewidth}}{small}\raggedright"]
         out += [rf"$^{{{index + 1}}}$ {escape_latex(note)}.\par" for index, note in enumerate(table.footnotes)]
         out.append(r"\end{minipage}")
-    return "\n".join([*out, r"\end{table*}"]) + "\n"
+    return "\n".join([*out, rf"\end{{{environment}}}"]) + "\n"
