@@ -82,7 +82,7 @@ class Table:
         return markdown(self)
 
     def to_latex(self) -> str:
-        """A `table*` for documents with booktabs and graphicx."""
+        """A float for documents with booktabs, graphicx and rotating."""
         from bench.render.latex import latex
 
         return latex(self)
