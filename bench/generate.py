@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bench.build import autocast
 from bench.data.pack import Pack
 from bench.data.support import CharacterPairs, shifted_support, test_pairs, views_support
+from bench.errors import NonFiniteLoss
 from bench.files import write_json
 from bench.metrics.pixel import l1
 from bench.metrics.ssim import ssim
@@ -26,7 +27,9 @@ BATCH = 16  # targets drawn at once; the pictures do not depend on it
 
 
 def to_uint8(images: torch.Tensor) -> NDArray[np.uint8]:
-    """[B, 3, H, W] in [-1, 1] (clipped) -> [B, H, W, 3] uint8."""
+    """[B, 3, H, W] in [-1, 1] (clipped) -> [B, H, W, 3] uint8. Raises NonFiniteLoss for a pixel that is no number."""
+    if not bool(torch.isfinite(images).all()):
+        raise NonFiniteLoss("the method drew pixels that are NaN or infinite: its weights or its adapting diverged")
     scaled = ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return scaled.permute(0, 2, 3, 1).cpu().numpy()
 
@@ -100,7 +103,7 @@ def tune(
     """Try every fine-tuning schedule on the validation characters (METHODS §8, 25).
 
     Returns the curve and the schedule of lowest foreground L1. Full-frame SSIM would choose blurred shapes on
-    white. Test characters are never looked at.
+    white. Test characters are never looked at. Raises NonFiniteLoss where each schedule diverges for somebody.
     """
     points: dict[tuple[float, int], list[tuple[float, float]]] = {}
     characters = pack.characters("validation")
@@ -123,6 +126,11 @@ def tune(
         if len(values) == len(characters)  # a schedule that diverged for some character is out
     ]
     tried = [point for point in curve if point.passes > 0]
+    if not tried:
+        raise NonFiniteLoss(
+            f"fine-tuning diverges at every learning rate tried ({', '.join(f'{lr:g}' for lr in lrs)}); "
+            "give a smaller one with --adapt lr=…,passes=…"
+        )
     best = min(tried, key=lambda point: point.l1_foreground)
     return {
         "lr": best.lr,

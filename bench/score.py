@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +47,15 @@ def reference_features(pack: Pack, extractor: Extractor, store: Path) -> NDArray
     key = hashlib.sha256(images.tobytes() + extractor.sha256.encode()).hexdigest()[:16]
     path = store / "features" / f"{extractor.name}-{key}.npy"
     if path.exists():
-        return np.asarray(np.load(path), dtype=np.float64)
+        with suppress(ValueError, OSError, EOFError):  # a damaged file is made anew
+            kept = np.asarray(np.load(path), dtype=np.float64)
+            if kept.shape == (len(frames), extractor.dim) and np.isfinite(kept).all():
+                return kept
     features = np.asarray(extractor(images), dtype=np.float64)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{hashlib.sha256(str(time.time()).encode()).hexdigest()[:8]}")
-    with temporary.open("wb") as file:
-        np.save(file, features)
-    temporary.replace(path)
+    content = io.BytesIO()
+    np.save(content, features)
+    write_bytes(path, content.getvalue())
     return features
 
 

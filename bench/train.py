@@ -102,6 +102,12 @@ def train(
             "method": method.state_dict(),
         }
 
+    def stop_if_asked(signals: list[int]) -> None:
+        if on_any_rank(bool(signals)):
+            if first_rank():
+                save_checkpoint(folder, done, state())
+            raise Interrupted(f"stopped at step {done} of {total}; the same command goes on from there")
+
     first, saved_at = 0, time.monotonic()
     with stop_requested() as signals:
         for phase in phases:
@@ -128,14 +134,12 @@ def train(
                     task.update(done, total, note)
                 else:
                     task.update(done, total)
-                if on_any_rank(bool(signals)):
-                    if first_rank():
-                        save_checkpoint(folder, done, state())
-                    raise Interrupted(f"stopped at step {done} of {total}; the same command goes on from there")
+                stop_if_asked(signals)
                 if first_rank() and time.monotonic() - saved_at > checkpoint_seconds:
                     save_checkpoint(folder, done, state())
                     saved_at = time.monotonic()
             first += phase.steps
+        stop_if_asked(signals)  # one that came while the last checkpoint was written
     if first_rank():
         save_state(folder / "model.pt", {"method": method.state_dict()})
         write_json(folder / "log.json", log)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
@@ -25,10 +25,10 @@ def fine_tune(
 ) -> Net:
     """A fine-tuned copy of `generator`: plain SGD, one step per support sample, `schedule.passes` passes.
 
-    The given generator is left untouched, parameters and buffers. If the mean support loss of a pass becomes
-    non-finite, or ends more than twice above the best seen, the weights of the best pass are returned: a
-    character that diverges is reported with its best state rather than as noise. `on_pass` sees the running
-    copy after 0, 1, … passes; it must not keep it.
+    The given generator is left untouched, parameters and buffers. If the mean support loss of a pass or a weight
+    after it becomes non-finite, or the loss ends more than twice above the best seen, the weights of the best pass
+    are returned: a character that diverges is reported with its best state rather than as noise. `on_pass` sees
+    the running copy after 0, 1, … passes; it must not keep it.
     """
     tuned = copy.deepcopy(generator)
     tuned.eval()
@@ -51,11 +51,17 @@ def fine_tune(
         current = float(total)
         if current < best_loss:
             best_loss, best = current, started_from
-        elif not current <= 2 * best_loss and best is not None:  # also true for NaN
+        # the first is also true for NaN; the second sees what the loss of the last pass cannot
+        if not current <= 2 * best_loss or not _all_finite(parameters):
             with torch.no_grad():
-                for parameter, value in zip(parameters, best, strict=True):
+                for parameter, value in zip(parameters, best or started_from, strict=True):
                     parameter.copy_(value)
             break
         if on_pass is not None:
             on_pass(index + 1, tuned)
     return tuned
+
+
+def _all_finite(parameters: Sequence[Tensor]) -> bool:
+    with torch.no_grad():
+        return bool(torch.stack([parameter.isfinite().all() for parameter in parameters]).all())

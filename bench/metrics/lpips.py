@@ -35,7 +35,18 @@ class LPIPS:
 
     @torch.inference_mode()
     def __call__(self, generated: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """The distance of each pair of uint8 RGB images [N, H, W, 3], H and W at least SMALLEST_SIDE; float64 [N]."""
+        """The distance of each pair of uint8 RGB images [N, H, W, 3], H and W at least SMALLEST_SIDE; float64 [N].
+
+        Raises ValueError for images of another kind, size or number.
+        """
+        for images in (generated, target):
+            if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+                raise ValueError(f"LPIPS takes uint8 images [N, H, W, 3], not {images.dtype} {list(images.shape)}")
+        if generated.shape != target.shape or not len(target) or min(target.shape[1:3]) < SMALLEST_SIDE:
+            raise ValueError(
+                f"LPIPS takes pairs of at least one image of at least {SMALLEST_SIDE} px, not "
+                f"{list(generated.shape)} beside {list(target.shape)}"
+            )
         distances = []
         for start in range(0, len(target), _BATCH):
             part = slice(start, start + _BATCH)
