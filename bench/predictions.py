@@ -123,26 +123,26 @@ def _read_png(path: Path, size: int, resize: bool) -> NDArray[np.uint8]:
 def import_predictions(
     name: str,
     images: NDArray[np.uint8],
-    trained: Pack,
-    tested: Pack | None,
+    pack: Pack,
     preset: str,
     place: Workplace,
     extractor: str,
     device: str,
     note: str,
+    tested: Pack | None = None,
 ) -> Record:
     """Score pictures made elsewhere and write their record, `results/<preset>/records/imported_<name>….json`.
 
-    They are of the test characters of `tested`, or of the data that the preset's methods are trained on.
+    They are of the test characters of `pack`, the data that methods are trained on, or of a second data set, `tested`.
     """
     slug = "".join(c if c.isalnum() else "_" for c in name).strip("_").lower()
     if not slug:
         raise UsageError(f"--name '{name}': give letters or digits")
-    pack = tested or trained
+    drawn_of = tested or pack
     cell = Cell(f"imported:{slug}", preset, label=name, device=device, extractor=extractor)
-    identity = {"imported": hashlib.sha256(images.tobytes()).hexdigest(), "data": pack.digest}
+    identity = {"imported": hashlib.sha256(images.tobytes()).hexdigest(), "data": drawn_of.digest}
     drawn = Stage(place.store, "generate", f"imported-{slug}-{preset}", identity, "pictures made elsewhere")
-    frames = list(expected_files(pack).values())
+    frames = list(expected_files(drawn_of).values())
     made = drawn.run(lambda folder: store_images(folder, [images], frames))
     scored = score_stage(place.store, drawn, extractor_identity(extractor))
     plan = Stages(cell, None, None, None, drawn, scored, None, None, tested)
@@ -150,9 +150,9 @@ def import_predictions(
     notes = ["Pictures made elsewhere; its training, its time and what it saw are not known here"]
     if tested is not None:
         link_pack(tested, place.store)  # for whoever looks at the record later
-    summary = score_images(plan, pack, where, place)
+    summary = score_images(plan, drawn_of, where, place)
     record = make_record(
-        cell, plan, trained, {"notes": notes + ([note] if note else [])}, None, made, summary, where, place
+        cell, plan, pack, {"notes": notes + ([note] if note else [])}, None, made, summary, where, place
     )
     write_record(record_path(plan, place.results), record)
     return record

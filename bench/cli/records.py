@@ -37,7 +37,7 @@ def import_predictions(
     trained, tested = data_pack(size, place), tested_pack(size, place)
     if tested is not None:
         refuse_known(trained, tested)
-    pack = tested or trained
+    pack = tested or trained  # whose test characters are to be drawn
     if template is not None:
         wanted = write_template(pack, template)
         if options.as_json:
@@ -50,7 +50,7 @@ def import_predictions(
     if options.dry_run:
         print_json({"pictures": len(images)}) if options.as_json else print(f"{len(images)} pictures, no fault found")
         return
-    record = score_them(name, images, trained, tested, options.preset, place, options.features, options.device, note)
+    record = score_them(name, images, trained, options.preset, place, options.features, options.device, note, tested)
     if options.as_json:
         print_json(record.to_dict())
     else:

@@ -78,7 +78,10 @@ class Tested(Place):
 
     def workplace(self) -> Workplace:
         if self.test_data is not None and not (self.test_data / "pack.json").is_file():
-            raise UsageError(f"--test-data {self.test_data}: no data set there; make one with `bench data render`")
+            raise UsageError(
+                f"--test-data {self.test_data}: no data set there; make one with `bench data render` or "
+                "`bench data import`"
+            )
         return replace(super().workplace(), test_data=self.test_data)
 
     def folders(self) -> list[Path]:

@@ -48,9 +48,10 @@ def joints(exact: Sequence[Record], detected: Sequence[Record]) -> Table:
         ]
         columns.append(Column(f"gain_{metric.key}", metric.gain_heading, metric.digits, "detected − exact", notes))
     rows = [_row(one, other, metrics) for one, other in both]
-    alone = [(known.get(name) or found[name]).title for name in names if name not in known or name not in found]
+    shown = {one.name for one, _ in both}
+    alone = [(known.get(name) or found[name]).title for name in names if name not in shown]
     if alone:
-        footnotes(f"Without records of one side: {', '.join(alone)}; {_remedy(exact, detected)}")
+        footnotes(f"Without records of one seed with either joints: {', '.join(alone)}; {_remedy(exact, detected)}")
     sides = [row for pair in both for row in pair]
     facts = facts_of([one for one, _ in both]) | {
         "commands": facts_of(sides)["commands"],
@@ -58,8 +59,9 @@ def joints(exact: Sequence[Record], detected: Sequence[Record]) -> Table:
         "detected": joints_of(members_of([both[0][1]])[0]),
     }
     caption = (
-        f"{scored_set(facts)}; exact: joints of the test characters as they were drawn; detected: of sources and "
-        f"targets, {facts['detected']}; trainings are the same. {seeds_sentence(facts['seeds'])}. {features_of(facts)} "
+        f"{scored_set(facts)}; exact: joints of the test characters as they were drawn; detected: those of "
+        f"sources and targets {facts['detected']}; trainings are the same; {seeds_sentence(facts['seeds'])}. "
+        f"{features_of(facts)} "
         f"± is half of a 95 % interval (bootstrap over characters). {origin_of(facts)}"
     )
     title = f"What detected joints cost, {setting(facts)}"
