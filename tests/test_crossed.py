@@ -332,7 +332,8 @@ def test_pictures_made_elsewhere_of_a_second_data_set_stand_among_its_rows(
 
     def command(*arguments: str) -> None:
         monkeypatch.setattr(sys, "argv", ["bench", "import-predictions", *arguments, *options])
-        main()
+        with pytest.raises(SystemExit, match="0"):
+            main()
 
     command("--template", str(tmp_path / "wanted"))
     names = [line.split(",")[0] for line in (tmp_path / "wanted" / "wanted.csv").read_text().splitlines()[1:]]

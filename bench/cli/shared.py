@@ -46,6 +46,16 @@ RetryOption = Annotated[bool, typer.Option("--retry", help="Do again what failed
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 
+def _require_data_set(option: str, folder: Path | None) -> None:
+    """Once for all cells: raises UsageError for a folder that is none of `bench data import` or `render`."""
+    from bench.data.origin import how_to_make
+
+    if folder is None or (folder / "pack.json").is_file():
+        return
+    fault = "no data set that can be used is there" if folder.is_dir() else "no such folder"
+    raise UsageError(f"{option} {folder}: {fault}; {how_to_make(folder)}")
+
+
 @dataclass(frozen=True)
 class Place:
     """Options of every command that needs data or the store."""
@@ -63,10 +73,7 @@ class Place:
         from bench.progress import reporter
         from bench.store import default_root
 
-        if self.data is not None and not self.data.is_dir():
-            raise UsageError(
-                f"--data {self.data}: no such folder; make one with `bench data import` or `bench data render`"
-            )
+        _require_data_set("--data", self.data)
         return Workplace(self.store or default_root(), self.results, reporter(self.quiet), self.data, self.workers)
 
 
@@ -77,11 +84,7 @@ class Tested(Place):
     test_data: TestDataOption = None
 
     def workplace(self) -> Workplace:
-        if self.test_data is not None and not (self.test_data / "pack.json").is_file():
-            raise UsageError(
-                f"--test-data {self.test_data}: no data set there; make one with `bench data render` or "
-                "`bench data import`"
-            )
+        _require_data_set("--test-data", self.test_data)
         return replace(super().workplace(), test_data=self.test_data)
 
     def folders(self) -> list[Path]:
