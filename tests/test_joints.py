@@ -217,7 +217,7 @@ def test_rows_and_seeds_of_one_side_are_left_out_of_a_comparison() -> None:
         )
         for note in table.footnotes
     )
-    with pytest.raises(DataError, match="no row has records of one seed"):
+    with pytest.raises(DataError, match="no row has records with exact and with detected joints of one seed"):
         joints(exact[:1], with_joints(exact[2:3]))
     longer = made_up("patn", budget__pairs=8000, finetune=None)
     with pytest.raises(DataError, match="differ in pairs; run both again"):
