@@ -1,11 +1,12 @@
 # Two commands matter: `make table1` does the main job, `make test` tests.
-# PRESET, SEEDS, DEVICE, DATA, TEST_DATA, ALSO, JOBS and PYTHON are variables:
+# PRESET, SEEDS, DEVICE, DATA, TEST_DATA, JOINTS, ALSO, JOBS and PYTHON are variables:
 # `make all PRESET=smoke SEEDS=0,1 DEVICE=cuda`.
 PRESET ?= quick
 SEEDS  ?= 0
 DEVICE ?= auto
 DATA   ?=
 TEST_DATA ?=
+JOINTS ?=
 ALSO   ?=
 # processes that train at once. auto: a GPU each, or up to four on a CPU, which share its cores: small networks gain
 # little from a second thread, so two one-thread processes do about 1.2 times the work of one that has two
@@ -15,7 +16,7 @@ VENV   ?= .venv
 BENCH   = $(VENV)/bin/bench
 PLACE   = --preset $(PRESET) $(if $(DATA),--data $(DATA))
 FLAGS   = $(PLACE) --device $(DEVICE)
-TESTED  = $(if $(TEST_DATA),--test-data $(TEST_DATA))
+TESTED  = $(if $(TEST_DATA),--test-data $(TEST_DATA)) $(if $(JOINTS),--joints $(JOINTS))
 MANY    = $(FLAGS) --seeds $(SEEDS) $(TESTED)
 CELLS   = $(MANY) --jobs $(JOBS)
 

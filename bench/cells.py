@@ -17,8 +17,9 @@ from bench.pose.joints import joints_identity
 from bench.presets import Preset
 from bench.progress import Reporter
 from bench.source import method_modules, source_hash
-from bench.spec import PAPER_FINETUNE, VARIANTS, Cell, TrainSpec, parse_adaptation
+from bench.spec import EXACT, PAPER_FINETUNE, VARIANTS, Cell, TrainSpec, parse_adaptation
 from bench.store import Stage
+from bench.trial import Trial, crossed_suffix, refuse_taken_name, slug
 from methods.interface import Budget, FineTune
 
 TRAIN_CODE = ("bench.train", "bench.build", "bench.data.batches", "bench.data.shift")
@@ -86,7 +87,8 @@ def data_pack(size: Preset, place: Workplace) -> Pack:
 def tested_pack(size: Preset, place: Workplace) -> Pack | None:
     """The data set of `--test-data`, of which only test characters count; None where there is none of its own.
 
-    Raises UsageError for images of another size than the training data's, DataError for no test characters.
+    Raises UsageError for images of another size than the training data's and for a name that other data have taken,
+    DataError for no test characters.
     """
     if place.test_data is None:
         return None
@@ -102,17 +104,13 @@ def tested_pack(size: Preset, place: Workplace) -> Pack | None:
         raise DataError(
             f"--test-data {place.test_data}: no test characters; `bench data render --split test` makes all of them so"
         )
+    refuse_taken_name(pack, place.results / size.name / "records", place.test_data)
     return pack
 
 
-def crossed_suffix(tested: Pack | None) -> str:
-    """What names of files about a second data set end in: `-on-NAME`, NAME being its folder's; else nothing."""
-    return "" if tested is None else f"-on-{_slug(tested.folder.resolve().name)}"
-
-
-def figures_folder(results: Path, preset: str, tested: Pack | None) -> Path:
-    """Where the figures of a preset go; those of a second data set have a folder of their own in there."""
-    return results / preset / "figures" / crossed_suffix(tested).removeprefix("-")
+def trial_of(cell: Cell, place: Workplace) -> Trial:
+    """What a cell is put to; raises as `tested_pack` does."""
+    return Trial(tested_pack(cell.check(), place), cell.joints)
 
 
 @dataclass(frozen=True)
@@ -179,7 +177,7 @@ def stages(cell: Cell, place: Workplace) -> Stages:
     data, tested = data_identity(size, place), tested_pack(size, place)
     extractor = extractor_identity(cell.extractor)
     # only where they are detected: the keys of cells with exact joints know nothing of detectors
-    joints: dict[str, Any] = {"joints": joints_identity()} if cell.joints == "detected" else {}
+    joints: dict[str, Any] = {} if cell.joints == EXACT else {"joints": joints_identity()}
     # nothing where they are one, so that keys are those of cells without --test-data
     crossed: dict[str, Any] = {"test_data": tested.digest} if tested else {}
     suffix = "-detected-joints" if joints else ""
@@ -224,7 +222,7 @@ def stages(cell: Cell, place: Workplace) -> Stages:
     }
     # its digest, not its name: a folder that was renamed holds the same pictures
     suffix += f"-on-{tested.digest[:8]}" if tested else ""
-    label = f"{spec.label}-{cell.shots}shot-{_slug(cell.adaptation)}{suffix}"
+    label = f"{spec.label}-{cell.shots}shot-{slug(cell.adaptation)}{suffix}"
     drawn = Stage(place.store, "generate", label, identity, generate_code)
     scored = score_stage(place.store, drawn, extractor)
     return Stages(cell, warm, trained, tuned, drawn, scored, spec, schedule, tested)
@@ -238,10 +236,6 @@ def _schedule(cell: Cell) -> FineTune | str | None:
     if wanted == "none":
         return None
     return PAPER_FINETUNE if wanted == "paper" else wanted
-
-
-def _slug(text: str) -> str:
-    return "".join(c if c.isalnum() or c in "-." else "_" for c in text)
 
 
 def score_stage(store: Path, drawn: Stage, extractor: dict[str, str]) -> Stage:
@@ -279,15 +273,15 @@ def lpips_identity() -> list[str] | None:
 def record_name(cell: Cell) -> str:
     """The file name of a cell's record: every part that tells two cells of a preset apart."""
     if cell.is_floor:
-        return cell.method if cell.joints == "exact" else f"{cell.method}-detected-joints"
-    parts = [_slug(cell.method), cell.variant, f"{cell.shots}shot"]
+        return cell.method if cell.joints == EXACT else f"{cell.method}-detected-joints"
+    parts = [slug(cell.method), cell.variant, f"{cell.shots}shot"]
     if cell.adaptation != "default":
-        parts.append(_slug(cell.adaptation))
+        parts.append(slug(cell.adaptation))
     if cell.extra_pairs:
         parts.append(f"{cell.extra_pairs}pairs")
     if cell.protocol != "shift":
         parts.append(cell.protocol)
-    if cell.joints != "exact":
+    if cell.joints != EXACT:
         parts.append("detected-joints")
     if cell.overrides:
         parts.append("-".join(f"{k}_{v}" for k, v in sorted(cell.overrides.items())))

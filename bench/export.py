@@ -59,13 +59,13 @@ def export(
     files = {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.suffix in WRITTEN and path.is_file() and "report" not in path.relative_to(folder).parts
+        if path.suffix in WRITTEN and path.is_file() and not _is_report(path.relative_to(folder))
     }
     if store is not None:
         for record in records:
             files |= _pictures(record, store, folders)
     said = "images/    what every row drew, by character and frame\n" if store is not None else ""
-    rows = "\n".join(f"{record.title} (seed {record.cell['seed']}): {record.command}" for record in records)
+    rows = "\n".join(f"{r.title} (seed {r.cell['seed']}{r.trial}): {r.command}" for r in records)
     files["README.txt"] = README.format(preset=preset, images=said, rows=rows).encode()
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
     files["SHA256SUMS"] = sums.encode()
@@ -73,10 +73,17 @@ def export(
     return sorted(files)
 
 
+def _is_report(path: Path) -> bool:
+    """Whether a file is of a static report, `report` or `report-…`, which holds copies of all else."""
+    return path.parts[0].startswith("report")
+
+
 def _pictures(record: Record, store: Path, folders: Sequence[Path]) -> Mapping[str, bytes]:
     folder, pack = images_of(record, store), pack_of(record, store, folders)
     images, frames = np.load(folder / "images.npy", mmap_mode="r"), read_json(folder / "frames.json")
-    row = "".join(c if c.isalnum() else "_" for c in record.title).strip("_") + f"-s{record.cell['seed']}"
+    row = (
+        "".join(c if c.isalnum() else "_" for c in record.title + record.trial).strip("_") + f"-s{record.cell['seed']}"
+    )
     found = {}
     for image, frame in zip(images, frames, strict=True):
         file = io.BytesIO()

@@ -13,7 +13,7 @@ from bench.errors import UsageError, unknown
 from bench.files import read_json
 from bench.presets import preset
 from bench.run import STEPS
-from bench.spec import FLOORS, Cell
+from bench.spec import EXACT, FLOORS, Cell
 from bench.store import Stage, StoredStage, stored_stages
 
 BASELINES = ("patn", "pg2", "pix2pix", "xinggan")  # the paper's order
@@ -193,9 +193,13 @@ def _state(stage: Stage, stored: Mapping[tuple[str, str], StoredStage]) -> str:
 
 
 def _expected(stage: Stage, cell_stages: Stages, results: Path) -> tuple[float | None, str]:
-    """Seconds the same stage took by the record of its cell, or of another seed of it, and on which device."""
+    """Seconds the same stage took by the record of its cell, of another seed of it or with exact joints; the device."""
     cell = cell_stages.cell
-    others = (replace(cell_stages, cell=replace(cell, seed=seed)) for seed in (cell.seed, 0, 1))
+    others = (
+        replace(cell_stages, cell=replace(cell, seed=seed, joints=joints))
+        for joints in dict.fromkeys((cell.joints, EXACT))
+        for seed in (cell.seed, 0, 1)
+    )
     found = [path for other in others if (path := record_path(other, results)).exists()]
     if not found:
         return None, ""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from bench.build import pick_device
-from bench.cells import Stages, Workplace, extractor_identity, record_name, score_stage
-from bench.data.pack import Pack
+from bench.cells import Stages, Workplace, extractor_identity, record_path, score_stage
+from bench.data.pack import Pack, link_pack
 from bench.errors import DataError, UsageError
 from bench.files import write_bytes, write_json
 from bench.generate import all_test_pairs, store_images, to_uint8
@@ -129,23 +129,30 @@ def import_predictions(
     extractor: str,
     device: str,
     note: str,
+    tested: Pack | None = None,
 ) -> Record:
-    """Score pictures made elsewhere and write their record, `results/<preset>/records/imported_<name>….json`."""
+    """Score pictures made elsewhere and write their record, `results/<preset>/records/imported_<name>….json`.
+
+    They are of the test characters of `pack`, the data that methods are trained on, or of a second data set, `tested`.
+    """
     slug = "".join(c if c.isalnum() else "_" for c in name).strip("_").lower()
     if not slug:
         raise UsageError(f"--name '{name}': give letters or digits")
+    drawn_of = tested or pack
     cell = Cell(f"imported:{slug}", preset, label=name, device=device, extractor=extractor)
-    identity = {"imported": hashlib.sha256(images.tobytes()).hexdigest(), "data": pack.digest}
+    identity = {"imported": hashlib.sha256(images.tobytes()).hexdigest(), "data": drawn_of.digest}
     drawn = Stage(place.store, "generate", f"imported-{slug}-{preset}", identity, "pictures made elsewhere")
-    frames = list(expected_files(pack).values())
+    frames = list(expected_files(drawn_of).values())
     made = drawn.run(lambda folder: store_images(folder, [images], frames))
     scored = score_stage(place.store, drawn, extractor_identity(extractor))
-    plan = Stages(cell, None, None, None, drawn, scored, None, None)
+    plan = Stages(cell, None, None, None, drawn, scored, None, None, tested)
     where = pick_device(device)
     notes = ["Pictures made elsewhere; its training, its time and what it saw are not known here"]
-    summary = score_images(plan, pack, where, place)
+    if tested is not None:
+        link_pack(tested, place.store)  # for whoever looks at the record later
+    summary = score_images(plan, drawn_of, where, place)
     record = make_record(
         cell, plan, pack, {"notes": notes + ([note] if note else [])}, None, made, summary, where, place
     )
-    write_record(place.results / preset / "records" / f"{record_name(cell)}.json", record)
+    write_record(record_path(plan, place.results), record)
     return record

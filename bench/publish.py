@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.cells import Workplace, crossed_suffix, tested_pack
+from bench.cells import Workplace, trial_of
 from bench.launch.outcome import Outcome
-from bench.presets import preset
 from bench.records import Record
 from bench.tables import Table, table1, table2, table4
 
@@ -17,20 +16,20 @@ FORMS = {"table1": table1, "table2": table2, "table4": table4}
 def publish(name: str, outcome: Outcome, place: Workplace, figures: bool = True) -> Table:
     """Write a table of TABLES, and for Table 1 its figures if wanted, under `results/<preset>/`.
 
-    What was tested on a second data set has a name of its own, `table1-on-NAME`. Raises the error of the first cell
-    when none was done.
+    What was tested on a second data set or with detected joints has a name of its own: `table1-on-NAME`,
+    `table1-detected-joints`. Raises the error of the first cell when none was done.
     """
     outcome.require_any()
     table = FORMS[name]([record for _, record in outcome.done], missing=outcome.missing)
     base = outcome.done[0][0]
-    tested = tested_pack(preset(base.preset), place)
-    table.write(place.results / base.preset / (name + crossed_suffix(tested)))
+    suffix = trial_of(base, place).suffix
+    table.write(place.results / base.preset / (name + suffix))
     if figures and name == "table1":
         from bench.illustrate.make import illustrate
         from bench.illustrate.studio import Studio
 
-        # what shows training and tuning has nothing to do with a second data set
-        for figure in illustrate(("rows",) if tested else ("rows", "training", "tuning"), Studio(base, place)):
+        # what shows training and tuning has nothing to do with test characters
+        for figure in illustrate(("rows",) if suffix else ("rows", "training", "tuning"), Studio(base, place)):
             if figure.skipped:
                 place.report.line(figure.skipped)
     return table
@@ -42,8 +41,7 @@ def print_records(records: Sequence[Record]) -> None:
     from rich.table import Table as RichTable
 
     first = records[0]
-    where = f", tested on {first.data['name']}" if first.trained_on else ""
-    shown = RichTable(title=f"{first.cell['preset']}, seed {first.cell['seed']}{where}")
+    shown = RichTable(title=f"{first.cell['preset']}, seed {first.cell['seed']}{first.trial}")
     names = {
         "fid": f"FID↓ {first.features['name']}",
         "kid": "KID↓",

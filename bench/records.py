@@ -87,6 +87,17 @@ class Record:
         found: Mapping[str, Any] | None = self.data.get("trained_on")
         return found
 
+    @property
+    def joints(self) -> str:
+        """Of the test characters: "exact" or "detected"; `data["joints"]` says by what."""
+        return str(self.cell.get("joints", "exact"))
+
+    @property
+    def trial(self) -> str:
+        """Words to put behind a title where it was tested on a second data set or with detected joints."""
+        where = f", tested on {self.data['name']}" if self.trained_on else ""
+        return where + ("" if self.joints == "exact" else f", {self.joints} joints")
+
     def has(self, metric: str) -> bool:
         return metric in self.metrics
 
@@ -203,11 +214,31 @@ def read_records(folder: Path) -> list[Record]:
     return [read_record(path) for path in sorted(folder.glob("*.json"))]
 
 
-def scored_on(records: Sequence[Record], digest: str | None) -> list[Record]:
-    """The records whose scores are of the second data set of that digest; None: of their own training data's."""
-    if digest is None:
-        return [record for record in records if record.trained_on is None]
-    return [record for record in records if record.trained_on is not None and record.data["digest"] == digest]
+def scored_on(records: Sequence[Record], digest: str | None, joints: str = "exact") -> list[Record]:
+    """The records whose scores are of the second data set of that digest, with these joints of its test characters.
+
+    None: of their own training data's.
+    """
+    return [
+        record
+        for record in records
+        if record.joints == joints and (record.data["digest"] if record.trained_on else None) == digest
+    ]
+
+
+def joints_of(record: Record) -> str:
+    """Of the test characters, in words: `exact`, or `detected by movenet (weights a2925747, score from 0.2)`."""
+    if record.joints == "exact":
+        return "exact"
+    by = record.data.get("joints")
+    return detected_by(by) if by else "detected"
+
+
+def detected_by(identity: Mapping[str, Any]) -> str:
+    """What was used, in words, of what `bench.pose.joints.joints_identity` gives."""
+    return (
+        f"detected by {identity['detector']} (weights {identity['weights'][:8]}, score from {identity['threshold']:g})"
+    )
 
 
 def comparable(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
@@ -222,24 +253,25 @@ def comparable(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
 
     def side(record: Record) -> tuple[Any, ...]:
         return (
-            record.cell.get("joints", "exact"),
+            record.joints,
+            str(record.data.get("joints")),
             str(record.trained_on),
             *(record.data[part] for part in ("digest", "image_size", "images")),
             *map(str, record.features.values()),
         )
 
     def rank(record: Record) -> tuple[Any, ...]:
-        return record.cell.get("joints", "exact") == "exact", record.trained_on is None, record.created
+        return record.joints == "exact", record.trained_on is None, record.created
 
     newest = side(max(records, key=rank))
     return [r for r in records if side(r) == newest], [r.title for r in records if side(r) != newest]
 
 
-def refuse_mixed(records: Sequence[Record]) -> None:
+def refuse_mixed(records: Sequence[Record], any_joints: bool = False) -> None:
     """Raises DataError, naming what differs and whose it is, unless the scores can stand side by side.
 
-    They can with one preset, training and test data, image size, number of images, FID features and N; seeds are
-    pooled.
+    They can with one preset, training and test data, joints of the test characters (unless `any_joints`), image size,
+    number of images, FID features and N; seeds are pooled.
     """
     if not records:
         raise DataError("a table needs at least one record; make them with `bench table1`")
@@ -249,6 +281,7 @@ def refuse_mixed(records: Sequence[Record]) -> None:
         "training data": lambda r: (
             f"{r.trained_on['name']} {r.trained_on['digest'][:12]}" if r.trained_on else "its own"
         ),
+        "joints": lambda r: "any" if any_joints else joints_of(r),
         "image size": lambda r: r.data["image_size"],
         "number of images": lambda r: r.data["images"],
         "FID features": lambda r: f"{r.features['name']} {r.features['sha256'][:12]} d={r.features['dim']}",
@@ -265,5 +298,5 @@ def refuse_mixed(records: Sequence[Record]) -> None:
     if faults:
         raise DataError(
             f"these records cannot stand in one table; they differ in {'; '.join(faults)}. "
-            "Run the cells again with the same --preset, --data, --test-data and --features"
+            "Run the cells again with the same --preset, --data, --test-data, --joints and --features"
         )

@@ -26,7 +26,7 @@ from bench.ranks.group import own_device
 from bench.ranks.jobs import train_together
 from bench.records import Record, write_record
 from bench.score import score
-from bench.spec import FLOORS, Cell, TrainSpec
+from bench.spec import EXACT, FLOORS, Cell, TrainSpec
 from bench.store import Stage
 from methods.interface import FineTune, Method
 
@@ -121,7 +121,7 @@ class Work:
     def _seen_when_drawing(self) -> Pack:
         """The data that whoever draws the test characters is given."""
         seen = self.tested
-        if self.cell.joints == "detected":
+        if self.cell.joints != EXACT:
             with self.place.report.task("detect the joints of the test characters") as task:
                 seen = with_detected_joints(seen, self.place.store, task)
         if self.stages.tested is not None and self.cell.method == "nearest-pose":
@@ -221,7 +221,7 @@ def make_record(
                 "seed": cell.seed,
                 "data": name,
                 "protocol": cell.protocol,
-                **({"joints": cell.joints} if cell.joints != "exact" else {}),
+                **({"joints": cell.joints} if cell.joints != EXACT else {}),
             },
             "title": row_title(cell),
             "kind": "floor" if cell.is_floor else "method",
@@ -243,6 +243,7 @@ def make_record(
                 "digest": (tested or pack).digest,
                 "pixels": (tested or pack).pixel_digest,
                 **({"name": tested.folder.resolve().name, "trained_on": trained_on} if tested else {}),
+                **({"joints": plan.generate.identity["joints"]} if cell.joints != EXACT else {}),
                 "image_size": pack.image_size,
                 "characters": scored["characters"],
                 "images": scored["images"],
@@ -281,9 +282,8 @@ def _weight_notes(spec: TrainSpec | None) -> list[str]:
 
 def row_title(cell: Cell) -> str:
     """The row title as the paper writes it."""
-    joints = " (detected joints)" if cell.joints == "detected" else ""
     if cell.is_floor or cell.label:
-        return (cell.label or FLOORS[cell.method]) + joints
+        return cell.label or FLOORS[cell.method]
     cls = method_class(cell.method)
     title = cls.title
     if cls.few_shot or cell.adaptation not in ("default", "none"):
@@ -293,7 +293,7 @@ def row_title(cell: Cell) -> str:
         title += f" {names.get(cell.variant, cell.variant)}"
     if cell.adaptation == "none" and cls.few_shot:
         title += " w/o FT"
-    return title + joints
+    return title
 
 
 def read_log(stage: Stage) -> list[dict[str, Any]]:

@@ -35,6 +35,10 @@ FLOORS = {
 }
 """Rows that need no training: what a score is worth."""
 
+EXACT, DETECTED = "exact", "detected"
+JOINTS = (EXACT, DETECTED)
+"""Of test characters: as they were drawn, or found in their pictures by a detector, as in the paper."""
+
 ADAPTATIONS = ("default", "none", "tuned", "paper")
 PAPER_FINETUNE = FineTune(lr=0.03, passes=10)  # the paper gives the rate (§5.1) and "< 1 min", not the length
 
@@ -82,7 +86,7 @@ class Cell:
     adaptation: str = "default"  # of ADAPTATIONS, or "lr=0.01,passes=5"
     seed: int = 0
     protocol: str = "shift"
-    joints: str = "exact"  # of the test characters; or "detected"
+    joints: str = EXACT  # of the test characters; one of JOINTS
     extractor: str = "auto"
     device: str = "auto"
     precision: str = "auto"
@@ -110,8 +114,8 @@ class Cell:
             raise unknown("protocol", self.protocol, ("shift", "views"))
         if self.protocol == "views" and self.shots > 4:
             raise UsageError("protocol 'views' has 4 basic views; use at most 4 shots or --protocol shift")
-        if self.joints not in ("exact", "detected"):
-            raise unknown("joints", self.joints, ("exact", "detected"))
+        if self.joints not in JOINTS:
+            raise unknown("joints", self.joints, JOINTS)
         if self.seed < 0:
             raise UsageError("--seed must not be negative")
         parse_adaptation(self.adaptation)

@@ -25,6 +25,12 @@ def test_help_imports_no_torch_and_lists_the_commands() -> None:
         assert command in done.stdout
 
 
+def test_a_trained_model_is_read_without_matplotlib() -> None:
+    needs = "bench.illustrate.pictures, bench.transfer.make, bench.page.serve"
+    program = f"import sys, {needs}; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0, "bench transfer and page would wait for it"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -34,7 +40,8 @@ def test_help_imports_no_torch_and_lists_the_commands() -> None:
         (("run", "--method", "ours", "--variant", "mls"), 2, "did you mean 'msl'?"),
         (("run", "--method", "pix2pix", "--msl"), 2, "no variant 'msl'"),
         (("run", "--method", "ours", "--adapt", "lr=x"), 2, "lr=0.01,passes=5"),
-        (("run", "--method", "ours", "--data", "nowhere"), 2, "no such folder"),
+        (("run", "--method", "ours", "--data", "nowhere"), 2, "no such folder; make one with `bench data import`"),
+        (("table1", "--data", "."), 2, "--data .: no data set that can be used is there; make one with"),
         (("run", "--method", "no_such_module:Class", "--preset", "smoke"), 2, "cannot import"),
         (("run", "--method", "ours", "--device", "cuda", "--preset", "smoke"), 6, "use --device cpu"),
         (("sweep", "--shots", "1,x"), 2, "whole numbers"),

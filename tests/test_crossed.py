@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import bench.cells
 import bench.metrics.features
+import bench.predictions
 import bench.ranks.jobs
 import bench.verify
-from bench.cells import Workplace, record_path, stages
+from bench.cells import Workplace, record_path, stages, trial_of
 from bench.cli import main
 from bench.data.pack import Pack, open_pack
 from bench.errors import DataError, UsageError
@@ -229,14 +231,13 @@ def test_a_report_is_of_one_test_set(plain: Workplace, crossed: Workplace, tmp_p
     write_pack(open_pack(plain.data), plain.store / "packs" / "made-in-code-32")  # type: ignore[arg-type]
     for place in (plain, crossed):
         run_cell(cell, place)
-    tested = stages(cell, crossed).tested
     pages = []
-    for number, pack in enumerate((None, tested)):
-        made = make_report(plain.results, "smoke", plain.store, tmp_path / str(number), (), pack)
+    for number, place in enumerate((plain, crossed)):
+        made = make_report(plain.results, "smoke", plain.store, tmp_path / str(number), (), trial_of(cell, place))
         assert not made.without_pictures
         pages.append(made.page.read_text(encoding="utf-8"))
         sheets = sorted(path.stem for path in (made.page.parent / "sheets").glob("*.png"))
-        assert sheets == (["real1", "real2"] if pack else ["c4", "c5"])
+        assert sheets == (["real1", "real2"] if number else ["c4", "c5"])
     assert "real-digest" not in pages[0]
     assert "tested on real" in pages[1]
 
@@ -297,3 +298,52 @@ def test_commands_take_test_data_and_say_what_is_wrong(
     run_cell(PLAIN, crossed)
     assert command("claims")[0] == 0
     assert "tested on real" in (plain.results / "smoke" / "claims-on-real.md").read_text()
+
+
+def test_another_data_set_of_a_name_that_is_taken_is_refused_and_loses_nothing(
+    plain: Workplace, crossed: Workplace, tmp_path: Path
+) -> None:
+    floor = Cell("copy-source", "smoke", device="cpu")
+    record = run_cell(floor, crossed)
+    write_pack(avatars("twin", 40), tmp_path / "b" / "real")
+    with pytest.raises(UsageError, match=r"copy-source-on-real.json is of another data set.*rename this folder"):
+        run_cell(floor, replace(plain, test_data=tmp_path / "b" / "real"))
+    assert read_record(plain.results / "smoke" / "records" / "copy-source-on-real.json").key == record.key
+    write_pack(avatars("suffix", 20), tmp_path / "on-real")
+    write_pack(open_pack(crossed.test_data), tmp_path / "c" / "real")  # type: ignore[arg-type]
+    for folder in (tmp_path / "on-real", tmp_path / "c" / "real"):
+        run_cell(floor, replace(plain, test_data=folder))
+    (tmp_path / "b" / "real").rename(tmp_path / "b" / "twin")
+    run_cell(floor, replace(plain, test_data=tmp_path / "b" / "twin"))
+    names = sorted(path.stem for path in (plain.results / "smoke" / "records").glob("*.json"))
+    assert names == ["copy-source-on-on-real", "copy-source-on-real", "copy-source-on-twin"]
+
+
+def test_pictures_made_elsewhere_of_a_second_data_set_stand_among_its_rows(
+    plain: Workplace, crossed: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = {"name": MeanColours.name, "sha256": MeanColours.sha256}
+    monkeypatch.setattr(bench.predictions, "extractor_identity", lambda name: identity)
+    cell = Cell("copy-source", "smoke", device="cpu")
+    floor = run_cell(cell, crossed)
+    images = np.load(stages(cell, crossed).generate.folder / "images.npy")
+    options = ["--preset", "smoke", "--data", str(plain.data), "--test-data", str(crossed.test_data)]
+    options += ["--store", str(plain.store), "--results", str(plain.results), "--device", "cpu"]
+
+    def command(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["bench", "import-predictions", *arguments, *options])
+        with pytest.raises(SystemExit, match="0"):
+            main()
+
+    command("--template", str(tmp_path / "wanted"))
+    names = [line.split(",")[0] for line in (tmp_path / "wanted" / "wanted.csv").read_text().splitlines()[1:]]
+    assert {name.split("/")[0] for name in names} == {"real1", "real2"}
+    for name, image in zip(names, images, strict=True):
+        Image.fromarray(image).save(tmp_path / "wanted" / name)
+    command(str(tmp_path / "wanted"), "--name", "Mine")
+    record = read_record(plain.results / "smoke" / "records" / "imported_mine-1shot-s0-on-real.json")
+    assert record.metrics == floor.metrics
+    assert record.trained_on == floor.trained_on
+    assert "Mine" in [row.title for _, row in table1([record, floor]).rows()]
+    with SilentReporter().task("") as task:
+        assert verify(record, crossed.store, CPU, task) == []

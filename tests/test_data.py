@@ -319,8 +319,43 @@ def test_check_finds_a_test_character_under_another_name_in_training(dataset: Pa
     assert any("c0000000 (train) and c2000000 (test) look the same" in fault for fault in check(dataset))
 
 
-def test_check_of_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
-    assert len(check(tmp_path)) == 1 and "bench data make" in check(tmp_path)[0]
+def test_a_folder_without_a_data_set_is_told_every_command_that_makes_one(tmp_path: Path) -> None:
+    (tmp_path / "akari").mkdir()  # pictures of one's own, say
+    for said in (check(tmp_path), [refusal(tmp_path)]):
+        assert len(said) == 1
+        for command in ("bench data import", "bench data render", "bench data make"):
+            assert f"`{command}`" in said[0]
+        assert "delete" not in said[0]
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(DataError) as raised:
+        open_pack(folder)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("trace", "command"),
+    [
+        ({"manifest.json": '{"recipe": {"kind": "imported"}}'}, "bench data import"),
+        ({"manifest.json": '{"recipe": {"kind": "avatars"}}'}, "bench data render"),
+        ({"manifest.json": '{"recipe": {"kind": "procedural"}}'}, "bench data make"),
+        ({"render.json": "{}"}, "bench data render"),
+        ({"pixels.npy": ""}, "bench data import"),
+        ({"characters": ""}, "bench data make"),
+    ],
+)
+def test_half_a_data_set_is_told_the_command_that_began_it(tmp_path: Path, trace: dict[str, str], command: str) -> None:
+    for name, text in trace.items():
+        (tmp_path / name).write_text(text)
+    assert check(tmp_path)[0].endswith(f"run `{command}`")
+    assert refusal(tmp_path).endswith(f"run `{command}`")
+
+
+def test_a_pack_of_the_store_names_the_data_set_to_check(tmp_path: Path) -> None:
+    made = make_dataset(Recipe(32, 1, 1, 1, 6), tmp_path / "data", workers=1, source=painted)
+    packed = pack_of(made, tmp_path).folder
+    assert check(packed)[0].endswith(f"it is the pack of {made.folder.resolve()}: name that folder")
 
 
 def test_a_pack_holds_the_frames_on_white(pack: Pack, made: Path) -> None:
@@ -363,7 +398,7 @@ def test_other_pixels_than_the_manifests_are_not_packed(dataset: Path, tmp_path:
     rewrite(dataset / "characters" / "c0000000.zip", replace(painted(RECIPE, 9), name="c0000000"))
     with pytest.raises(DataError, match="bench data check"):
         build_pack(open_dataset(dataset), tmp_path / "pack")
-    with pytest.raises(DataError, match="not a whole pack"):
+    with pytest.raises(DataError, match="no data set that can be used"):
         open_pack(tmp_path / "pack")
 
 

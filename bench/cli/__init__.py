@@ -42,7 +42,7 @@ app = typer.Typer(
     "7 non-finite loss, 8 disk full, 75 interrupted (run the same command again).",
 )
 for command in (
-    *(tables.table1, tables.table2, tables.table4, tables.claims, tables.budget),
+    *(tables.table1, tables.table2, tables.table4, tables.claims, tables.budget, tables.joints),
     *(tables.run, tables.sweep, tables.ablate),
     *(launch.plan, launch.launch),
     *(methods.methods, methods.inspect, methods.check_method),

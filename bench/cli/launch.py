@@ -36,7 +36,6 @@ def plan(
     from bench.plan import cells_named
 
     base, place = options.cell(), options.workplace()
-    base.check()
     cells = [cell for of in cells_named(what, base, seeds_of(seeds, options), finetune).values() for cell in of]
     wanted = gpus or ("" if options.preset in CPU_PRESETS else "1,8,64")
     counts = _counts(wanted)
@@ -83,7 +82,6 @@ def launch(
     if launcher != "slurm" and (partition or gpu or sbatch):
         raise UsageError("--partition, --gpu and --sbatch are of --with slurm")
     base, place = options.cell(), options.workplace()
-    base.check()
     if launcher == "slurm":
         from bench.launch.slurm import Cluster, base_cell, slurm
 

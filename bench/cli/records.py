@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.shared import Common, Scored, Tested, print_json, with_options
+from bench.cli.shared import Rescored, Tested, print_json, with_options
 from bench.errors import DataError, UsageError
 
 
@@ -19,10 +19,11 @@ def import_predictions(
     template: Annotated[Path | None, typer.Option("--template", help="Write what to draw to this folder.")] = None,
     resize: Annotated[bool, typer.Option("--resize", help="Scale pictures of another size.")] = False,
     note: Annotated[str, typer.Option("--note", help="A footnote for the row: how they were made.")] = "",
-    options: Common,
+    options: Rescored,
 ) -> None:
     """Score a folder of pictures made elsewhere as one more row (start with --template DIR)."""
-    from bench.cells import data_pack
+    from bench.cells import data_pack, tested_pack
+    from bench.data.beside import refuse_known
     from bench.predictions import import_predictions as score_them
     from bench.predictions import read_predictions, write_template
     from bench.presets import preset as find
@@ -32,8 +33,11 @@ def import_predictions(
         raise UsageError("give a folder of pictures to import, or --template DIR to learn what to draw")
     if folder is not None and not name:
         raise UsageError("--name is missing: the title the row shall have")
-    place = options.workplace()
-    pack = data_pack(find(options.preset), place)
+    place, size = options.workplace(), find(options.preset)
+    trained, tested = data_pack(size, place), tested_pack(size, place)
+    if tested is not None:
+        refuse_known(trained, tested)
+    pack = tested or trained  # whose test characters are to be drawn
     if template is not None:
         wanted = write_template(pack, template)
         if options.as_json:
@@ -46,7 +50,7 @@ def import_predictions(
     if options.dry_run:
         print_json({"pictures": len(images)}) if options.as_json else print(f"{len(images)} pictures, no fault found")
         return
-    record = score_them(name, images, pack, options.preset, place, options.features, options.device, note)
+    record = score_them(name, images, trained, options.preset, place, options.features, options.device, note, tested)
     if options.as_json:
         print_json(record.to_dict())
     else:
@@ -58,7 +62,7 @@ def verify(
     *,
     records: Annotated[list[Path] | None, typer.Argument(help="Record files; default: all of the preset.")] = None,
     tolerance: Annotated[float, typer.Option("--tolerance", help="Relative difference that is allowed.")] = 1e-4,
-    options: Scored,
+    options: Rescored,
 ) -> None:
     """Recompute records from their stored images; exit code 3 when a number differs or images are gone."""
     from bench.build import pick_device, use_all_cores

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.shared import Tested, print_json, with_options
+from bench.cli.shared import Judged, print_json, with_options
 from bench.errors import SkippedError
 
 
@@ -17,15 +17,14 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder; default results/<preset>/report, or report-on-….")
     ] = None,
-    options: Tested,
+    options: Judged,
 ) -> None:
     """A static HTML report of what has been run; runs nothing."""
-    from bench.cells import crossed_suffix
     from bench.report import make_report
 
-    place, tested = options.workplace(), options.tested()
-    target = out or options.results / options.preset / f"report{crossed_suffix(tested)}"
-    made = make_report(options.results, options.preset, place.store, target, options.folders(), tested)
+    place, trial = options.workplace(), options.trial()
+    target = out or options.results / options.preset / f"report{trial.suffix}"
+    made = make_report(options.results, options.preset, place.store, target, options.folders(), trial)
     if options.as_json:
         print_json({"page": str(made.page), "without_pictures": dict(made.without_pictures)})
     else:

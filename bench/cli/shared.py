@@ -19,10 +19,10 @@ from bench.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from bench.cells import Workplace
-    from bench.data.pack import Pack
     from bench.launch.forecast import Forecast
     from bench.plan import Later
     from bench.spec import Cell
+    from bench.trial import Trial
 
 PresetOption = Annotated[str, typer.Option("--preset", help="smoke, quick, standard or paper.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of training; 0, 1, 2, …")]
@@ -33,6 +33,7 @@ TestDataOption = Annotated[
     Path | None,
     typer.Option("--test-data", help="Test on this packed data set's test characters; default: those of --data."),
 ]
+JointsOption = Annotated[str, typer.Option("--joints", help="Of the test characters: exact, or detected (by MoveNet).")]
 ResultsOption = Annotated[Path, typer.Option("--results", help="Where records, tables and figures go.")]
 StoreOption = Annotated[
     Path | None,
@@ -43,6 +44,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout a
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 RetryOption = Annotated[bool, typer.Option("--retry", help="Do again what failed before; else it is only reported.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+
+def _require_data_set(option: str, folder: Path | None) -> None:
+    """Once for all cells: raises UsageError for a folder that is none of `bench data import` or `render`."""
+    from bench.data.origin import how_to_make
+
+    if folder is None or (folder / "pack.json").is_file():
+        return
+    fault = "no data set that can be used is there" if folder.is_dir() else "no such folder"
+    raise UsageError(f"{option} {folder}: {fault}; {how_to_make(folder)}")
 
 
 @dataclass(frozen=True)
@@ -62,10 +73,7 @@ class Place:
         from bench.progress import reporter
         from bench.store import default_root
 
-        if self.data is not None and not self.data.is_dir():
-            raise UsageError(
-                f"--data {self.data}: no such folder; make one with `bench data import` or `bench data render`"
-            )
+        _require_data_set("--data", self.data)
         return Workplace(self.store or default_root(), self.results, reporter(self.quiet), self.data, self.workers)
 
 
@@ -76,20 +84,26 @@ class Tested(Place):
     test_data: TestDataOption = None
 
     def workplace(self) -> Workplace:
-        if self.test_data is not None and not (self.test_data / "pack.json").is_file():
-            raise UsageError(f"--test-data {self.test_data}: no data set there; make one with `bench data render`")
+        _require_data_set("--test-data", self.test_data)
         return replace(super().workplace(), test_data=self.test_data)
-
-    def tested(self) -> Pack | None:
-        """The data set of --test-data; None where it is not given, or is the training data."""
-        from bench.cells import tested_pack
-        from bench.presets import preset
-
-        return tested_pack(preset(self.preset), self.workplace())
 
     def folders(self) -> list[Path]:
         """Where data sets may lie that are not in the store."""
         return [folder for folder in (self.data, self.test_data) if folder is not None]
+
+
+@dataclass(frozen=True)
+class Judged(Tested):
+    """Options of every command about rows as they were drawn, with exact joints or with detected ones."""
+
+    joints: JointsOption = "exact"
+
+    def trial(self) -> Trial:
+        """What --test-data and --joints name; raises UsageError where either, or the preset, is none."""
+        from bench.cells import trial_of
+        from bench.spec import Cell
+
+        return trial_of(Cell("ours", self.preset, joints=self.joints), self.workplace())
 
 
 def _read_file(context: typer.Context, path: Path | None) -> Path | None:
@@ -149,8 +163,23 @@ class Common(Place):
 
 
 @dataclass(frozen=True)
-class Scored(Tested, Common):
+class Rescored(Tested, Common):
+    """Options of every command that scores pictures which are there."""
+
+
+@dataclass(frozen=True)
+class Scored(Judged, Rescored):
     """Options of every command that runs cells up to their scores."""
+
+    def cell(self, method: str = "ours", **changes: Any) -> Cell:
+        """The cell these options describe; raises UsageError, and WeightsMissing for want of a detector."""
+        cell = super().cell(method, joints=self.joints, **changes)
+        cell.check()
+        if self.joints == "detected":
+            from bench.pose.joints import joints_identity
+
+            joints_identity()  # once for all cells, before any of them is begun
+        return cell
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.shared import Scored, Tested, print_json, show_plan, with_options
+from bench.cli.shared import Judged, Scored, Tested, print_json, show_plan, with_options
 from bench.errors import SkippedError, UsageError
 
 if TYPE_CHECKING:
     from bench.launch import Outcome
+    from bench.render_table import Table
+    from bench.trial import Trial
 
 MslOption = Annotated[bool, typer.Option("--msl", help="Train Ours with the multi-step loss.")]
 SeedsOption = Annotated[str, typer.Option("--seeds", help="Several seeds, with commas; default: --seed alone.")]
@@ -120,21 +124,26 @@ def table4(
     _table("table4", seeds, options, jobs, from_records)
 
 
-def _of_records(name: str, options: Tested) -> None:
+def _of_records(name: str, options: Judged) -> None:
     """A table of all records of the preset that can stand side by side, written and printed; runs nothing."""
     from bench import tables
-    from bench.cells import crossed_suffix
-    from bench.records import comparable, read_records, scored_on
+    from bench.records import comparable, read_records
 
-    folder, tested = options.results / options.preset, options.tested()
-    records, others = comparable(scored_on(read_records(folder / "records"), tested.digest if tested else None))
+    folder, trial = options.results / options.preset, options.trial()
+    records, others = comparable(trial.scores_in(read_records(folder / "records")))
     if not records:
-        raise UsageError(
-            f"{folder / 'records'} holds no records of this data; make them with `bench table1` … `bench table4`"
-        )
+        raise UsageError(f"{_no_records(folder, trial)}; make them with `bench table1` … `bench table4`")
     table = {"claims": tables.claims, "budget": tables.budget}[name](records)
-    table.write(folder / (name + crossed_suffix(tested)))
-    if options.as_json:
+    _write_and_print(table, folder / (name + trial.suffix), options.as_json, others)
+
+
+def _no_records(folder: Path, trial: Trial) -> str:
+    return f"{folder / 'records'} holds no records of this data with {trial.joints} joints"
+
+
+def _write_and_print(table: Table, stem: Path, as_json: bool, others: Sequence[str]) -> None:
+    table.write(stem)
+    if as_json:
         print(table.to_json())
     else:
         table.print()
@@ -143,15 +152,36 @@ def _of_records(name: str, options: Tested) -> None:
 
 
 @with_options
-def claims(*, options: Tested) -> None:
+def claims(*, options: Judged) -> None:
     """Does it reproduce? The paper's claims against the records that are there; runs nothing."""
     _of_records("claims", options)
 
 
 @with_options
-def budget(*, options: Tested) -> None:
+def budget(*, options: Judged) -> None:
     """Quality against cost: pairs, steps, minutes and scores of the records that are there; runs nothing."""
     _of_records("budget", options)
+
+
+@with_options
+def joints(*, options: Tested) -> None:
+    """What detected joints cost: Table 1's rows with exact and with detected ones, side by side; runs nothing."""
+    from bench.cells import trial_of
+    from bench.records import comparable, read_records
+    from bench.spec import JOINTS, Cell
+    from bench.tables import joints as table_of
+
+    folder, place = options.results / options.preset, options.workplace()
+    trials = [trial_of(Cell("ours", options.preset, joints=name), place) for name in JOINTS]
+    sides, others = [], list[str]()
+    for trial in trials:
+        records, left = comparable(trial.scores_in(read_records(folder / "records")))
+        if not records:
+            option = "" if trial.joints == "exact" else f" --joints {trial.joints}"
+            raise UsageError(f"{_no_records(folder, trial)}; make them with `bench table1{option}`")
+        sides.append(records)
+        others += left
+    _write_and_print(table_of(*sides), folder / f"joints{trials[0].suffix}", options.as_json, others)
 
 
 @with_options
@@ -166,9 +196,6 @@ def run(
     ] = "default",
     finetune: Annotated[bool, typer.Option("--finetune", help="Short for --adapt tuned.")] = False,
     protocol: Annotated[str, typer.Option("--protocol", help="Support set: shift or views.")] = "shift",
-    joints: Annotated[
-        str, typer.Option("--joints", help="Of the test characters: exact, or detected (by MoveNet).")
-    ] = "exact",
     joint_pairs: Annotated[
         int, typer.Option("--joint-pairs", min=0, help="Pairs of joint training, of variant wo-ml; 0: equal samples.")
     ] = 0,
@@ -188,10 +215,9 @@ def run(
     if joint_pairs and chosen != "wo-ml":
         raise UsageError("--joint-pairs are of --method ours --variant wo-ml, whose training is joint")
     cell = options.cell(
-        method, variant=chosen, shots=shots, adaptation=adaptation, protocol=protocol, joints=joints,
-        extra_pairs=joint_pairs, label=label,
+        method, variant=chosen, shots=shots, adaptation=adaptation, protocol=protocol, extra_pairs=joint_pairs,
+        label=label,
     )  # fmt: skip
-    cell.check()
     place = options.workplace()
     if options.dry_run:
         show_plan([cell], place, options.as_json)
@@ -221,7 +247,6 @@ def sweep(
     except ValueError:
         raise UsageError(f"--shots '{shots}': give whole numbers with commas, e.g. 1,4,10") from None
     base = options.cell(method, variant="msl" if msl else "")
-    base.check()
     cells, place = sweep_cells(base, counts), options.workplace()
     if options.dry_run:
         show_plan(cells, place, options.as_json)

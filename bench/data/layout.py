@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.data.origin import made_by
+from bench.data.origin import how_to_make
 from bench.data.trust import CLIPS as CLIPS  # these three are part of the layout and of its public names
 from bench.data.trust import SPLITS as SPLITS
 from bench.data.trust import VIEWS as VIEWS
@@ -119,10 +119,7 @@ class Dataset:
         """A character's file; raises DataError where the manifest names one outside of the data set."""
         path = self.folder / self.entries[name].file
         if not path.resolve().is_relative_to(self.folder.resolve()):
-            raise DataError(
-                f"manifest.json: the file of {name} lies outside of the data set; delete the manifest and run "
-                "`bench data make` again"
-            )
+            raise DataError(f"manifest.json: the file of {name} lies outside of the data set")
         return path
 
 
@@ -340,4 +337,4 @@ def open_dataset(folder: Path) -> Dataset:
             entries={name: CharacterEntry(**entry) for name, entry in manifest["characters"].items()},
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise DataError(f"{folder.name}: no complete data set ({error}); run `{made_by(folder)}`") from error
+        raise DataError(f"{folder.name}: no complete data set ({error}); {how_to_make(folder)}") from error

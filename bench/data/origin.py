@@ -9,6 +9,9 @@ from bench.files import read_json
 
 MAKE, RENDER, IMPORT = "bench data make", "bench data render", "bench data import"
 
+TRACES = ("manifest.json", "render.json", "pixels.npy", "characters")
+"""What any of them leaves in a folder, be it stopped halfway."""
+
 
 def made_by(folder: Path) -> str:
     """The command that made the data set in `folder`, whole or not; `bench data make` where nothing says otherwise."""
@@ -20,6 +23,17 @@ def made_by(folder: Path) -> str:
         return RENDER
     # an import puts its pack beside the characters, the suite's own data keep it elsewhere
     return IMPORT if kind == "imported" or (folder / "pixels.npy").exists() else MAKE
+
+
+def how_to_make(folder: Path) -> str:
+    """What to do about a folder without a whole data set: the command that began it, or what makes one at all."""
+    if (folder / "pack.json").exists() and not (folder / "manifest.json").exists():
+        whole = folder.resolve().parent.parent / "data" / folder.resolve().name.partition("-")[0]
+        if (whole / "manifest.json").exists():
+            return f"it is the pack of {whole}: name that folder"
+    if any((folder / name).exists() for name in TRACES):
+        return f"run `{made_by(folder)}`"
+    return f"make one with `{IMPORT}` (pictures), `{RENDER}` (avatars) or `{MAKE}` (the suite's own)"
 
 
 @dataclass(frozen=True)

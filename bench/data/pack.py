@@ -27,6 +27,7 @@ from torch import Tensor
 
 from bench.data.layout import CLIPS, SPLITS, UNREADABLE, VIEWS, Dataset, on_white, pixel_digest
 from bench.data.make import make_dataset
+from bench.data.origin import Remedy, how_to_make
 from bench.data.recipe import Recipe
 from bench.data.trust import pack_fault
 from bench.errors import FULL, DataError, DiskFull, UsageError
@@ -133,7 +134,11 @@ class Pack:
 
 def open_pack(folder: Path) -> Pack:
     """Open a pack; raises DataError where there is none or it is not whole."""
-    again = "delete the folder and make it again"
+    if not (folder / "pack.json").exists():
+        raise DataError(f"{folder}: no data set that can be used (no pack.json); {how_to_make(folder)}")
+    # a pack without the data set is one of the store's, and made again when it is asked for
+    whole = (folder / "manifest.json").exists()
+    again = Remedy.of(folder).whole if whole else "delete the folder and make it again"
     try:
         description = read_json(folder / "pack.json")
         if description["schema"] != SCHEMA:

@@ -29,7 +29,7 @@ def by_difficulty(studio: Studio) -> Made:
     scores, missing = image_scores_of(records, studio.place.store)
     if not scores:
         raise NotInStore("the scores of single images are not in the store")
-    pairs = difficulty_of(studio.pack)
+    pairs = difficulty_of(studio.exact)  # easy and hard are of the characters, not of a detector
     rows = rows_by_image(records, scores, pairs)
     tags = {tag.key: tag.title for tag in TAGS if pairs.cuts[tag.key] is not None}
     metrics = common_metrics(rows)
@@ -52,7 +52,7 @@ def _shown(record: Record) -> bool:
 
 def examples(studio: Studio) -> Made:
     """The easiest and the hardest test pairs by every measure, one a character: what the measures mean."""
-    pack = studio.pack
+    pack = studio.exact
     pairs = difficulty_of(pack)
     tags = {}
     for tag in TAGS:

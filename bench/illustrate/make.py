@@ -79,7 +79,7 @@ def illustrate(names: Sequence[str], studio: Studio) -> list[Outcome]:
                 outcomes.append(Outcome(name, (), "", f"figure {name}: {error}{'' if needs_people else help_}"))
                 continue
         without = f"figure {name} is without {', '.join(made.left_out)}{help_}" if made.left_out else ""
-        outcomes.append(Outcome(name, tuple(made.paths), made.caption + studio.crossed_note, without))
+        outcomes.append(Outcome(name, tuple(made.paths), made.caption + studio.trial_note, without))
     _list(outcomes, studio)
     return outcomes
 

@@ -106,6 +106,8 @@ def _narrowest(pack: Pack) -> tuple[CharacterPairs, torch.Tensor]:
 def _room(pose: torch.Tensor, size: int) -> float:
     """Pixels that a pose can move to both sides before a joint comes nearer to the border than a 32nd of it."""
     x = pose[pose[:, 2] > 0, 0]
+    if not len(x):
+        return -1.0  # a detector found nothing
     return float(min(x.min(), size - x.max())) - size / 32
 
 
@@ -265,7 +267,7 @@ def failures(studio: Studio) -> Made:
         for owner, pairs in pairs_of.items()
     }
     texture = np.array([textures[int(owner)] for owner in owners])
-    occlusion = np.array([self_occlusion(pack.keypoints[frame]) for frame in frames])
+    occlusion = np.array([self_occlusion(studio.exact.keypoints[frame]) for frame in frames])
     _, firsts = np.unique(owners[order := np.argsort(ssim, kind="stable")], return_index=True)
     worst = order[np.sort(firsts)][:GRID_ROWS]
     cases = [

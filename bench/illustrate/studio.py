@@ -9,16 +9,17 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.build import method_class
-from bench.cells import Workplace, data_pack, figures_folder, record_name, tested_pack
+from bench.cells import Workplace, data_pack, record_name, trial_of
 from bench.data.pack import Pack
 from bench.data.people import Framing, Person, read_people
 from bench.errors import SkippedError, UsageError
 from bench.illustrate.pictures import Drawn, Model, NotInStore, drawn, model
 from bench.plan import BASELINES
+from bench.pose.joints import joints_identity, with_detected_joints
 from bench.presets import preset
-from bench.records import Record, comparable, read_record, scored_on
+from bench.records import Record, comparable, detected_by, read_record
 from bench.run import row_title
-from bench.spec import FLOORS, Cell
+from bench.spec import EXACT, FLOORS, Cell
 from bench.store import default_root
 
 
@@ -36,30 +37,43 @@ class Studio:
 
     def __init__(self, base: Cell, place: Workplace, people: Path | None = None) -> None:
         self.base, self.place, self.people_folder = base, place, people
-        self.tested = tested_pack(preset(base.preset), place)
-        self.folder = figures_folder(place.results, base.preset, self.tested)
+        self.trial = trial_of(base, place)
+        self.folder = self.trial.figures(place.results, base.preset)
         self._models: dict[str, Model] = {}
 
     @property
-    def crossed_note(self) -> str:
-        """What a caption says of a second data set."""
-        return f" Tested on other data than trained on: {self.tested.folder.resolve().name}." if self.tested else ""
+    def trial_note(self) -> str:
+        """What a caption says of a second data set and of detected joints."""
+        tested = self.trial.tested
+        data = f" Tested on other data than trained on: {tested.folder.resolve().name}." if tested else ""
+        if self.base.joints == EXACT:
+            return data
+        by = joints_identity()
+        return f"{data} Joints of the test characters {detected_by(by)}."
 
     def ours(self, variant: str = "msl", shots: int = 1, adaptation: str = "default") -> Cell:
         """A cell of Ours."""
         return replace(self.base, method="ours", variant=variant, shots=shots, adaptation=adaptation)
 
     @cached_property
+    def exact(self) -> Pack:
+        """The data whose test characters are shown, under their own joints."""
+        return self.trial.tested or data_pack(preset(self.base.preset), self.place)
+
+    @cached_property
     def pack(self) -> Pack:
-        """The data whose test characters are shown."""
-        return self.tested or data_pack(preset(self.base.preset), self.place)
+        """The same under the joints that the methods were given."""
+        if self.base.joints == EXACT:
+            return self.exact
+        with self.place.report.task("detect the joints of the test characters") as task:
+            return with_detected_joints(self.exact, self.place.store, task)
 
     @cached_property
     def people(self) -> list[Person]:
         """The people of `--people`, framed as the sources of the test set are."""
         assert self.people_folder is not None
-        sources = [self.pack.view_of(int(character), "front") for character in self.pack.characters("test")]
-        found = read_people(self.people_folder, self.pack.image_size, Framing.of(self.pack.keypoints[sources]))
+        sources = [self.exact.view_of(int(character), "front") for character in self.exact.characters("test")]
+        found = read_people(self.people_folder, self.exact.image_size, Framing.of(self.exact.keypoints[sources]))
         for person in found:
             if not person.white_background:
                 self.place.report.line(f"{person.name}: its background is not white; methods expect it removed")
@@ -67,7 +81,7 @@ class Studio:
 
     @cached_property
     def records(self) -> dict[str, Record]:
-        """Records of the preset and test data by file name, without those that cannot stand beside the newest one.
+        """Records of the preset and trial by file name, without those that cannot stand beside the newest one.
 
         Raises SkippedError where there is none.
         """
@@ -75,7 +89,7 @@ class Studio:
         every = {path.stem: read_record(path) for path in sorted(folder.glob("*.json"))}
         if not every:
             raise SkippedError(f"no records in {folder}")
-        kept, _ = comparable(scored_on(list(every.values()), self.tested.digest if self.tested else None))
+        kept, _ = comparable(self.trial.scores_in(list(every.values())))
         return {name: record for name, record in every.items() if record in kept}
 
     def further_methods(self) -> list[Cell]:
@@ -121,6 +135,7 @@ class Studio:
             ("--seed", self.base.seed, 0),
             ("--data", self.place.data, None),
             ("--test-data", self.place.test_data, None),
+            ("--joints", self.base.joints, EXACT),
             ("--store", self.place.store, default_root()),
             ("--results", self.place.results, Path("results")),
         ):

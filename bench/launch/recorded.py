@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.cells import Workplace, crossed_suffix, record_path, stages, tested_pack
+from bench.cells import Workplace, record_path, stages, trial_of
 from bench.errors import DataError, SkippedError
 from bench.launch.outcome import Failure, Outcome, Row, title_of
 from bench.plan import Later
-from bench.presets import preset
-from bench.records import Record, read_record
+from bench.records import Record, read_record, read_records
 from bench.spec import Cell
 
 
@@ -46,9 +45,7 @@ def _measured(entry: Later, place: Workplace) -> Cell:
     """The cell of an entry that is named by measured times, from its record, which has the number of pairs."""
     joint = entry.after[-1]
     folder = place.results / joint.preset / "records"
-    suffix = crossed_suffix(tested_pack(preset(joint.preset), place))
-    for path in sorted(folder.glob(f"*pairs-s{entry.seed}{suffix}.json")):
-        record = read_record(path)
-        if entry.label in record.title:
+    for record in trial_of(joint, place).scores_in(read_records(folder)):
+        if entry.label in record.title and record.cell["seed"] == entry.seed:
             return replace(joint, extra_pairs=int(record.budget["pairs"]), label=entry.label)
     raise SkippedError(f"{folder} has no record of it; without --from-records it is made")

@@ -16,19 +16,25 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.cells import crossed_suffix, figures_folder
 from bench.data.pack import Pack
 from bench.errors import DataError
 from bench.files import read_json, write_bytes
 from bench.generate import all_test_pairs, to_uint8
-from bench.records import INTERVALS, Record, comparable, read_records, scored_on
+from bench.pose.joints import with_detected_joints
+from bench.progress import SilentReporter
+from bench.records import INTERVALS, Record, comparable, joints_of, read_records
 from bench.tables.table1 import BASELINES
+from bench.trial import Trial
 from bench.verify import images_of, pack_of
 from methods.pose import stick_figure
 
-TABLES = ("table1", "table2", "table3", "table4", "claims", "difficulty")
+TABLES = ("table1", "table2", "table3", "table4", "claims", "difficulty", "joints")
 GIVEN = ("Source", "Target pose", "Ground truth")
 """Rows of a character's sheet before those of the methods."""
+
+
+USUAL = Trial()
+"""Test characters of the training data, with exact joints."""
 
 
 @dataclass(frozen=True)
@@ -40,25 +46,25 @@ class Report:
 
 
 def make_report(
-    results: Path, preset: str, store: Path, out: Path, folders: Sequence[Path] = (), tested: Pack | None = None
+    results: Path, preset: str, store: Path, out: Path, folders: Sequence[Path] = (), trial: Trial = USUAL
 ) -> Report:
     """Write `out`/index.html with the tables, figures, records and, where the store holds them, pictures of a preset.
 
     Every picture of a character is one sheet: a row a method, a column a pose. `folders` hold data that are not in the
-    store. With `tested`, all of it is of what was tested on that second data set; without, nothing is. Raises DataError
-    where there are no records.
+    store. All of it is of one trial. Raises DataError where there are no records.
     """
-    folder, suffix = results / preset, crossed_suffix(tested)
-    records, others = comparable(scored_on(read_records(folder / "records"), tested.digest if tested else None))
+    folder = results / preset
+    records, others = comparable(trial.scores_in(read_records(folder / "records")))
     records.sort(key=_order)
     if not records:
         raise DataError(
-            f"{folder / 'records'} holds no records of this data; make them with `bench table1 --preset {preset}`"
+            f"{folder / 'records'} holds no records of this data with {trial.joints} joints; make them with "
+            f"`bench table1 --preset {preset}{'' if trial.joints == 'exact' else f' --joints {trial.joints}'}`"
         )
     building = out.with_name(f".{out.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     (building / "figures").mkdir(parents=True)
-    figures = sorted(figures_folder(results, preset, tested).glob("*.png"))
+    figures = sorted(trial.figures(results, preset).glob("*.png"))
     for figure in figures:
         shutil.copyfile(figure, building / "figures" / figure.name)
         if figure.with_suffix(".pdf").exists():
@@ -67,8 +73,9 @@ def make_report(
     page = _template().render(
         preset=preset,
         first=records[0],
+        joints=joints_of(records[0]),
         # written by Table.to_html, which escapes what it is given
-        tables=[Markup(path.read_text(encoding="utf-8")) for path in _tables(folder, suffix)],
+        tables=[Markup(path.read_text(encoding="utf-8")) for path in _tables(folder, trial.suffix)],
         figures=[{"name": f.stem, "title": _title(f.stem), "pdf": f.with_suffix(".pdf").exists()} for f in figures],
         browser=browser,
         # "<" could end the script element that holds it
@@ -128,6 +135,9 @@ def _browser(
     if not drawn:
         return None, without
     pack = pack_of(drawn[0][0], store, folders)
+    if drawn[0][0].joints != "exact":  # the poses that the rows were given
+        with SilentReporter().task("") as task:
+            pack = with_detected_joints(pack, store, task)
     characters = []
     for pairs in all_test_pairs(pack):
         name = pack.names[pack.character[pairs.source]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.paper_numbers import NOT_COMPARABLE, SAMPLE_COUNT, TABLE3_NOTE
-from bench.records import Record
+from bench.records import Record, joints_of
 from bench.render_table import Block, Column, Row, Table, Value
 from bench.spec import FLOORS
 from bench.tables.compare import Ranking, Tie, gain_of, paired_tie
@@ -142,6 +142,7 @@ def facts_of(rows: Sequence[Pooled]) -> dict[str, Any]:
         "preset": first.cell["preset"],
         "data": first.cell["data"],
         **second,
+        **({} if first.joints == "exact" else {"joints": joints_of(first)}),
         "seeds": sorted({seed for row in rows if row.trained for seed in row.seeds}),
         "data_digest": (first.trained_on or first.data)["digest"],
         "image_size": first.data["image_size"],
@@ -154,9 +155,10 @@ def facts_of(rows: Sequence[Pooled]) -> dict[str, Any]:
 
 
 def setting(facts: Mapping[str, Any]) -> str:
-    """Of which preset a table is, and of which data sets where there are two."""
+    """Of which preset a table is, of which data sets where there are two, and that joints are not the exact ones."""
     two = f", trained on {facts['data']}, tested on {facts['test_data']}" if "test_data" in facts else ""
-    return f"preset {facts['preset']}{two}"
+    joints = ", detected joints" if "joints" in facts else ""
+    return f"preset {facts['preset']}{two}{joints}"
 
 
 def scored_set(facts: Mapping[str, Any]) -> str:
@@ -164,9 +166,10 @@ def scored_set(facts: Mapping[str, Any]) -> str:
     data = f"{facts['data']} data {facts['data_digest'][:12]}"
     if "test_data" in facts:
         data = f"trained on {data}, tested on {facts['test_data']} data {facts['test_data_digest'][:12]}"
+    joints = f", the joints of test characters {facts['joints']}" if "joints" in facts else ""
     return (
         f"{facts['images']} images of {facts['characters']} unseen characters, {facts['image_size']} px, "
-        f"{data}, preset {facts['preset']}"
+        f"{data}, preset {facts['preset']}{joints}"
     )
 
 

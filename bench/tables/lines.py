@@ -69,7 +69,8 @@ class Slot:
 def command_of(table: str, record: Record) -> str:
     """The command that makes the rows of a table that stand beside a record."""
     second = f" --test-data {record.data['name']}" if record.trained_on else ""
-    return f"bench {table} --preset {record.cell['preset']}{second}"
+    joints = "" if record.joints == "exact" else f" --joints {record.joints}"
+    return f"bench {table} --preset {record.cell['preset']}{second}{joints}"
 
 
 def fill(slots: Sequence[Slot], rows: Sequence[Pooled], missing: Mapping[str, str], command: str) -> list[Line]:

@@ -32,7 +32,6 @@ class RowName:
     schedule: str = ""  # of fine-tuning; "": chosen on validation characters
     protocol: str = ""  # of the support set; "": shift
     budget: str = ""  # of joint training of Ours: equal "samples", "queries" or "seconds"
-    joints: str = ""  # of the test characters; "": exact
 
     @classmethod
     def of(cls, record: Record) -> RowName:
@@ -45,10 +44,10 @@ class RowName:
             labelled = re.search(r"\(equal (\w+)\)", record.title)
             budget = labelled[1] if labelled else "samples"
         if not record.finetune:
-            return cls(method, variant, budget=budget, joints=str(cell.get("joints", "")))
+            return cls(method, variant, budget=budget)
         schedule = "" if cell["adaptation"] in ("default", "tuned") else str(cell["adaptation"])
         protocol = "" if cell["protocol"] == "shift" else str(cell["protocol"])
-        return cls(method, variant, int(cell["shots"]), schedule, protocol, budget, str(cell.get("joints", "")))
+        return cls(method, variant, int(cell["shots"]), schedule, protocol, budget)
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def _one_measurement(name: RowName, one: Record, other: Record) -> bool:
     return one.metrics == other.metrics and one.per_character == other.per_character
 
 
-def _settings(record: Record) -> dict[str, Any]:
+def settings_of(record: Record) -> dict[str, Any]:
     """What the seeds of a row have in common."""
     build, budget = record.build, record.budget
     found = {"options": build["options"], "width": build["width"], "batch": build["batch"]}
@@ -137,7 +136,7 @@ def _pooled(name: RowName, members: Sequence[Record]) -> Pooled:
     first = members[0]
     if len(members) == 1:
         return Pooled(name, first, (first,))
-    settings = [_settings(record) for record in members]
+    settings = [settings_of(record) for record in members]
     unequal = sorted(part for part, value in settings[0].items() if any(other[part] != value for other in settings))
     if unequal:
         raise DataError(f"the seeds of '{first.title}' differ in {', '.join(unequal)}; run them again with one setting")
