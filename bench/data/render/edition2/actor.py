@@ -13,9 +13,8 @@ from bench.data.render.characters.accessories import add_accessories
 from bench.data.render.characters.bottoms import add_bottom
 from bench.data.render.characters.colors import scaled
 from bench.data.render.characters.hair import add_hair
-from bench.data.render.characters.head import Head, face_anchors, head_of
+from bench.data.render.characters.head import SPAN_X, SPAN_Y, Head, face_anchors, head_of
 from bench.data.render.characters.mesh import SKIN_SHADE, Surface, directions, ellipsoid, grid
-from bench.data.render.characters.head import SPAN_X, SPAN_Y
 from bench.data.render.characters.neckwear import add_neckwear
 from bench.data.render.characters.shoes import add_shoes
 from bench.data.render.characters.skeleton import figure, skeleton
@@ -30,6 +29,7 @@ from bench.data.render.edition2.hands import Hands, HandSlots, all_hands
 from bench.data.render.edition2.looks import Look
 from bench.data.render.edition2.tailor import Tailor
 from bench.data.render.edition2.trims import add_trims
+from bench.data.render.edition2.wrists import turn_hands
 from bench.data.render.model import F64, Model
 from bench.data.render.pose import Pose
 from bench.data.render.raster import Renderer
@@ -49,8 +49,10 @@ class Actor:
     girth: Girth
 
     def pose(self, pose: Pose) -> F64:
-        """World matrices [n, 4, 4] of the bones in a pose, arms kept off the body."""
-        return cleared(self.model, self.girth, pose)
+        """World matrices [n, 4, 4] of the bones in a pose, arms kept off the body and hands turned."""
+        world = cleared(self.model, self.girth, pose)
+        turn_hands(self.model, world)
+        return world
 
 
 def actor(seed: int) -> Actor:

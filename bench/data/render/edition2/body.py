@@ -34,7 +34,7 @@ def add_body(mesh: Tailor, f: Figure) -> HandSlots:
     trunk = grid(torso_rings(f, y), cap_last=True)
     mesh.add(trunk, torso_weights(f, trunk.vertices[:, 1]), skin)
 
-    x = np.linspace(f.shoulder_x * 0.35, f.wrist_x + 0.01 * f.scale, 24)
+    x = np.linspace(f.shoulder_x * 0.35, f.wrist_x + 0.003 * f.scale, 24)
     radius = arm_radius(f, x)
     arm = grid(tube(arm_centres(f, x), radius, radius, 12, side=(0, 1, 0)))
     mesh.add_pair(arm, arm_weights(f, arm.vertices[:, 0]), skin)
@@ -43,7 +43,7 @@ def add_body(mesh: Tailor, f: Figure) -> HandSlots:
     hand = mesh.material("hands", color, shade=SKIN_SHADE, outline=HAND_OUTLINE)
     slots = add_hands(mesh, f, hand, mesh.vertex_count)
     if gloved:
-        _add_arm_band(mesh, f, (GLOVE_END[extras.gloves], 1.03), 0.0035, "gloves", color, ("left", "right"))
+        _add_arm_band(mesh, f, (GLOVE_END[extras.gloves], 1.02), 0.0035, "gloves", color, ("left", "right"))
     if extras.wristband != "none":
         _add_arm_band(mesh, f, (0.90, 0.99), 0.005, "wristband", traits.clothes.accent, (extras.wristband,))
     _add_legs(mesh, f, skin)

@@ -30,6 +30,7 @@ LIP: RGB = (150, 60, 60)
 MOUTH: RGB = (140, 46, 56)
 TONGUE: RGB = (222, 110, 116)
 BLUSH: RGB = (240, 130, 120)
+TEAR: RGB = (176, 222, 250)
 
 OPEN, SHUT, HAPPY = "open", "shut", "happy"
 
@@ -44,6 +45,7 @@ class Expression:
     brow_raised: float = 0.0
     brow_slope: float = 0.0
     blush: float = 1.0
+    tear: bool = False
 
 
 EXPRESSIONS: dict[str, Expression] = {
@@ -52,7 +54,7 @@ EXPRESSIONS: dict[str, Expression] = {
     "singing": Expression("singing", brow_raised=0.22),
     "wink": Expression("grin", eyes=(OPEN, SHUT), brow_raised=0.05, blush=1.4),
     "laughing": Expression("laughing", eyes=(HAPPY, HAPPY), brow_raised=0.20, blush=1.8),
-    "sad": Expression("frown", lids=Lids(upper=0.86, slope=-0.40), brow_raised=0.02, brow_slope=-0.42),
+    "sad": Expression("frown", lids=Lids(upper=0.82, slope=-0.60), brow_raised=0.02, brow_slope=-0.45, tear=True),
     "angry": Expression("clenched", lids=Lids(upper=0.94, slope=0.50, iris=0.90), brow_raised=-0.42, brow_slope=0.50),
 }
 NEUTRAL = "neutral"
@@ -74,6 +76,8 @@ def face_texture(traits: Traits, extras: Extras, expression: str = NEUTRAL) -> I
         else:
             paint_closed(picture, eye, face, skin, lash, state == HAPPY)
     draw = ImageDraw.Draw(picture)
+    if held.tear:
+        _tear(draw, eyes[1], skin)
     for eye in eyes:
         paint_brow(draw, eye, face, brow, held.brow_raised, held.brow_slope)
     _mouth(draw, face, face.mouth if held.mouth == "own" else held.mouth, extras.fang)
@@ -153,6 +157,14 @@ def _mouth(draw: ImageDraw.ImageDraw, face: Face, kind: str, fang: bool) -> None
         draw.line([(x - 0.86 * rx, y + 0.1 * ry), (x + 0.86 * rx, y + 0.1 * ry)], fill=LIP, width=stroke(4))
     else:  # flat
         draw.line((x - 0.7 * w, y, x + 0.7 * w, y), fill=LIP, width=stroke(8))
+
+
+def _tear(draw: ImageDraw.ImageDraw, eye: Eye, skin: RGB) -> None:
+    """A drop that hangs from the outer corner of an eye."""
+    x, top, w = eye.x + 0.62 * eye.side * eye.w, eye.y + 0.86 * eye.h, 0.15 * eye.w
+    drop = [(x, top - 1.2 * w), (x + w, top + 1.1 * w), (x, top + 2.2 * w), (x - w, top + 1.1 * w)]
+    draw.polygon(drop, fill=TEAR)
+    draw.ellipse((x - w, top + 0.2 * w, x + w, top + 2.2 * w), fill=TEAR, outline=scaled(skin, 0.62), width=stroke(4))
 
 
 def _cavity(draw: ImageDraw.ImageDraw, top: Point, w: float, h: float, fang: bool) -> None:

@@ -108,8 +108,8 @@ def hand_parts(f: Figure, shape: Shape) -> list[Surface]:
 def _palm(f: Figure, stout: float) -> Surface:
     t = np.linspace(0, 1, 8)
     path = np.stack([f.wrist_x + (PALM * 1.04 * t - 0.004) * stout, f.shoulder - 0.002 * t * stout, 0 * t], axis=1)
-    breadth = np.interp(t, [0, 0.25, 0.6, 0.9, 1], [0.019, 0.024, 0.030, 0.031, 0.027]) * stout
-    depth = np.interp(t, [0, 0.3, 0.9, 1], [0.018, 0.015, 0.0115, 0.008]) * stout
+    breadth = np.interp(t, [0, 0.25, 0.6, 0.9, 1], [0.0215, 0.0245, 0.030, 0.031, 0.027]) * stout
+    depth = np.interp(t, [0, 0.3, 0.9, 1], [0.0205, 0.016, 0.0115, 0.008]) * stout
     return grid(tube(path, breadth, depth, 12), cap_first=True, cap_last=True)
 
 

@@ -49,7 +49,7 @@ def _add_collar(mesh: Tailor, f: Figure) -> None:
         low = f.shoulder - 0.012 * f.height if clothes.top == "camisole" else f.neck_base + 0.12 * f.neck
         trim = _trim(mesh, "neckband", color if clothes.top != "kimono" else clothes.accent)
         y = low + np.array([0.007, 0.006, 0.0, -0.008, -0.011]) * f.height
-        lift = np.array([0.0005, 0.004, 0.006, 0.006 + 0.5 * loose, 0.001 + 0.6 * loose]) * 1.0
+        lift = np.array([0.0005, 0.004, 0.006, 0.006 + 0.5 * loose, 0.001 + 0.6 * loose])
         band = grid(torso_rings(f, y, lift))
         mesh.add(band, torso_weights(f, band.vertices[:, 1]), trim)
         return
@@ -57,7 +57,7 @@ def _add_collar(mesh: Tailor, f: Figure) -> None:
         trim = _trim(mesh, "neckband", scaled(clothes.top_color, 0.88) if kind == "turtleneck" else color)
         high = (0.62 if kind == "turtleneck" else 0.45) * f.neck
         y = np.linspace(f.neck_base + high, f.neck_base - 0.012 * f.height, 7)
-        lift = np.array([0.004, 0.007, 0.008, 0.008, 0.008, 0.009 + 0.4 * loose, 0.4 * loose])
+        lift = np.array([0.004, 0.007, 0.008, 0.008, 0.008 + 0.3 * loose, 0.009 + 0.75 * loose, 0.4 * loose])
         band = grid(hemmed(torso_rings(f, y, lift)[::-1])[:, ::-1])
         mesh.add(band, torso_weights(f, band.vertices[:, 1]), trim)
         return
@@ -65,7 +65,8 @@ def _add_collar(mesh: Tailor, f: Figure) -> None:
     points = _folded(f, loose, pointed=kind == "folded")
     collar = grid(hemmed(points), closed=False)
     mesh.add(collar, torso_weights(f, collar.vertices[:, 1]), trim)
-    inner = grid(torso_rings(f, np.linspace(f.neck_base + 0.30 * f.neck, f.neck_base - 0.01 * f.height, 5), 0.0045))
+    y = np.linspace(f.neck_base + 0.30 * f.neck, f.neck_base - 0.010 * f.height, 5)
+    inner = grid(torso_rings(f, y, 0.0045 + loose * np.array([0.0, 0.1, 0.25, 0.5, 0.7])))
     mesh.add(inner, torso_weights(f, inner.vertices[:, 1]), trim)
 
 
@@ -77,8 +78,7 @@ def _folded(f: Figure, loose: float, pointed: bool) -> F64:
     from_front = np.minimum(from_front, 2 * np.pi - from_front)
     down = np.linspace(0, 1, 6)[:, None]
     reach = 0.030 + (0.030 if pointed else 0.016) * np.exp(-((from_front / 0.55) ** 2))
-    rise = 0.42 * f.neck * np.maximum(0, 1 - from_front / (0.5 * np.pi) * 0.0) * np.ones_like(angle)
-    y = f.neck_base + rise * (1 - down) - reach * f.height * down
+    y = f.neck_base + 0.42 * f.neck * (1 - down) - reach * f.height * down
     lift = 0.007 + (0.004 + loose) * np.minimum(1, 2.2 * down)
     on_body = np.stack(
         [torso_rings(f, y[row], float(lift[row, 0]), columns)[index, index] for row in range(len(down))], axis=0
