@@ -58,12 +58,10 @@ def cleared(model: Model, girth: Girth, pose: Pose) -> F64:
     """Bone world matrices [n, 4, 4] of the pose, or of the one nearest to it whose arms are outside of the trunk."""
     world = apply_pose(model, pose)
     for _ in range(ROUNDS):
-        limbs = dict(pose.limbs)
-        for side in ("left", "right"):
-            limbs |= _mended(model, girth, world, side)
-        if limbs == dict(pose.limbs):
+        mended = _mended(model, girth, world, "left") | _mended(model, girth, world, "right")
+        if not mended:
             break
-        pose = replace(pose, limbs=limbs)
+        pose = replace(pose, limbs={**pose.limbs, **mended})
         world = apply_pose(model, pose)
     return world
 

@@ -150,7 +150,7 @@ def _ways(vertex, rest, gap, loose, ends, radii, farthest, joints, weights, matr
                 continue
             ahead = (dx * ox + dy * oy + dz * oz) / across
             beside = dx * dx + dy * dy + dz * dz - ahead * ahead
-            near_hip = min(1.0, 4.0 * part) if leg % 2 == 0 else 1.0  # cloth is tight there, and fixed above
+            near_hip = min(1.0, 0.55 + 2.0 * part) if leg % 2 == 0 else 1.0  # cloth is tight there, and fixed above
             part = min(part, 1.0)
             radius = (radii[leg, 0] * (1 - part) + radii[leg, 1] * part + gap[i]) * near_hip
             if beside >= radius * radius:
