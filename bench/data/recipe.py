@@ -126,9 +126,9 @@ def render_character(recipe: Recipe, seed: int) -> CharacterFrames:
     from bench.data.render.camera import frame_camera
     from bench.data.render.characters import character
     from bench.data.render.dance import Dance
-    from bench.data.render.joints import keypoints
     from bench.data.render.edition2.actor import Stage, actor
     from bench.data.render.edition2.looks import look_of
+    from bench.data.render.joints import keypoints
     from bench.data.render.model import F64
     from bench.data.render.pose import Pose, apply_pose, relaxed_pose
     from bench.data.render.raster import Renderer

@@ -12,8 +12,9 @@ from bench.data.render.characters import sample_traits, tags
 from bench.data.render.characters.accessories import add_accessories
 from bench.data.render.characters.bottoms import add_bottom
 from bench.data.render.characters.colors import scaled
+from bench.data.render.characters.face import SPAN_X, SPAN_Y
 from bench.data.render.characters.hair import add_hair
-from bench.data.render.characters.head import SPAN_X, SPAN_Y, Head, face_anchors, head_of
+from bench.data.render.characters.head import Head, face_anchors, head_of
 from bench.data.render.characters.mesh import SKIN_SHADE, Surface, directions, ellipsoid, grid
 from bench.data.render.characters.neckwear import add_neckwear
 from bench.data.render.characters.shoes import add_shoes
@@ -65,13 +66,13 @@ def build(traits: Traits) -> Actor:
     extras = sample_extras(traits)
     f = figure(traits.body)
     bones = skeleton(f)
-    mesh = Tailor(bones, traits, extras)
+    mesh = Tailor(bones, f, traits, extras)
     head = head_of(f)
     slots = add_body(mesh, f)
     add_shoes(mesh, f, traits)
     add_top(mesh, f, traits)
     add_bottom(mesh, f, traits)
-    add_neckwear(mesh, f, traits)
+    add_neckwear(mesh, f, replace(traits, clothes=replace(traits.clothes, cape=False)))
     _add_head(mesh, head, traits, extras)
     add_hair(mesh, f, head, traits)
     add_accessories(mesh, f, head, traits)

@@ -18,7 +18,7 @@ from bench.data.render.characters.skeleton import Figure
 from bench.data.render.characters.traits import Traits
 from bench.data.render.model import F32, F64, Model
 
-SKIRT_GAP, COAT_GAP, TROUSERS = 0.012, 0.022, 0.030  # metres at 1.6 m that cloth keeps from the skin
+SKIRT_GAP, COAT_GAP, TROUSERS = 0.012, 0.020, 0.024  # metres at 1.6 m that cloth keeps from the skin
 FARTHEST = 0.22  # metres at 1.6 m that a vertex moves at most
 FOLLOWING = 0.82  # of the mean of its neighbours' way that a vertex goes at least
 PASSES = 5
@@ -82,7 +82,7 @@ def drape_of(model: Model, f: Figure, traits: Traits) -> Drape | None:
         members=members,
         outward=outward.astype(np.float32),
         gap=(gap_of[vertex] * f.scale).astype(np.float32),
-        loose=np.minimum(1.0, 2.0 * hanging).astype(np.float32),
+        loose=np.minimum(1.0, 3.5 * hanging).astype(np.float32),
         first=first,
         neighbours=neighbours,
         bones=np.array([[human[start], human[end]] for start, end in LEGS], np.int64),
@@ -140,7 +140,7 @@ def _ways(vertex, rest, gap, loose, ends, radii, farthest, joints, weights, matr
             dx, dy, dz = positions[v, 0] - ax, positions[v, 1] - ay, positions[v, 2] - az
             along = dx * ux + dy * uy + dz * uz
             part = along / bone
-            if part < 0 or part > 1.05:
+            if part < -0.1 or part > 1.05:
                 continue
             dx, dy, dz = dx - along * ux, dy - along * uy, dz - along * uz
             skew = o[0] * ux + o[1] * uy + o[2] * uz
@@ -150,9 +150,9 @@ def _ways(vertex, rest, gap, loose, ends, radii, farthest, joints, weights, matr
                 continue
             ahead = (dx * ox + dy * oy + dz * oz) / across
             beside = dx * dx + dy * dy + dz * dz - ahead * ahead
-            near_hip = min(1.0, 0.55 + 2.0 * part) if leg % 2 == 0 else 1.0  # cloth is tight there, and fixed above
-            part = min(part, 1.0)
-            radius = (radii[leg, 0] * (1 - part) + radii[leg, 1] * part + gap[i]) * near_hip
+            near_hip = min(1.0, 0.75 + 2.0 * part) if leg % 2 == 0 else 1.0  # the thigh runs into the hips
+            part = min(max(part, 0.0), 1.0)
+            radius = (radii[leg, 0] * (1 - part) + radii[leg, 1] * part) * near_hip + gap[i]
             if beside >= radius * radius:
                 continue
             needed = (np.sqrt(radius * radius - beside) - ahead) / across

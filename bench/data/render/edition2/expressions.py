@@ -33,6 +33,7 @@ BLUSH: RGB = (240, 130, 120)
 TEAR: RGB = (176, 222, 250)
 
 OPEN, SHUT, HAPPY = "open", "shut", "happy"
+AT_REST = Lids()
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Expression:
 
     mouth: str  # own: the one that the character's traits name
     eyes: tuple[str, str] = (OPEN, OPEN)
-    lids: Lids = Lids()
+    lids: Lids = AT_REST
     brow_raised: float = 0.0
     brow_slope: float = 0.0
     blush: float = 1.0

@@ -82,13 +82,17 @@ def sample_extras(traits: Traits) -> Extras:
         ),
         fang=draws("fang").chance(0.15),
         streak=_streak(traits, draws("streak")),
-        hair_pins=draws("hair pins").choice((None, clothes.accent, (230, 200, 90), (220, 70, 90)), (0.76, 0.1, 0.08, 0.06)),
+        hair_pins=draws("hair pins").choice(
+            (None, clothes.accent, (230, 200, 90), (220, 70, 90)), (0.76, 0.1, 0.08, 0.06)
+        ),
         top_ornament=_top_ornament(traits, draws("top ornament")),
         bottom_ornament=_bottom_ornament(traits, draws("bottom ornament")),
         leg_warmers=clothes.shoes != "long boots"
         and clothes.bottom not in ("trousers", "wide trousers", "kimono skirt")
         and draws("leg warmers").chance(0.12),
-        wristband="none" if long_sleeves else draws("wristband").choice(("none", "left", "right"), p=(0.76, 0.12, 0.12)),
+        wristband="none"
+        if long_sleeves
+        else draws("wristband").choice(("none", "left", "right"), p=(0.76, 0.12, 0.12)),
         bag=draws("bag").chance(0.10),
     )
 

@@ -100,7 +100,9 @@ def hand_parts(f: Figure, shape: Shape) -> list[Surface]:
         points = wrist + stout * (base + _fanned(path, away))
         slim = 0.9 if finger == 3 else 1.0
         side = np.array([-np.sin(np.radians(away)), 0.0, np.cos(np.radians(away))])
-        parts.append(grid(tube(points, stout * slim * radius, stout * slim * radius, COLUMNS, side=side), cap_last=True))
+        parts.append(
+            grid(tube(points, stout * slim * radius, stout * slim * radius, COLUMNS, side=side), cap_last=True)
+        )
     parts.append(_thumb(wrist, stout, shape))
     return parts
 
@@ -119,7 +121,9 @@ def _thumb(wrist: F64, stout: float, shape: Shape) -> Surface:
     flat = np.stack([path[:, 0], 0 * path[:, 0], path[:, 1]], axis=1)  # bends to −z
     placed = _fanned(flat, shape.thumb_away)
     placed[:, 1] -= np.hypot(placed[:, 0], placed[:, 2]) * np.sin(np.radians(shape.thumb_down))
-    radius = np.interp(np.linspace(0, 1, ROWS), [0, 0.35, 0.75, 0.93, 1], [0.0115, 0.0105, 0.0088, 0.006, 0.001]) * stout
+    radius = (
+        np.interp(np.linspace(0, 1, ROWS), [0, 0.35, 0.75, 0.93, 1], [0.0115, 0.0105, 0.0088, 0.006, 0.001]) * stout
+    )
     points = wrist + stout * (np.array([0.006, -0.004, 0.014]) + placed)
     return grid(tube(points, radius, radius, COLUMNS, side=(0, 1, 0)), cap_last=True)
 

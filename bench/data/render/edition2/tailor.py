@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from bench.data.render.characters.colors import OFF_WHITE, RGB, distance, luminance, scaled
-from bench.data.render.characters.mesh import CLOTH_SHADE, OUTLINE, MeshBuilder, Surface, Weights
+from bench.data.render.characters.mesh import CLOTH_SHADE, OUTLINE, MeshBuilder, Surface, Weights, smoothstep
+from bench.data.render.characters.skeleton import Figure
 from bench.data.render.characters.textures import BUTTON_GOLD
 from bench.data.render.characters.traits import Traits
 from bench.data.render.edition2.extras import Extras
@@ -19,15 +21,17 @@ LIGHT_SHADE = (0.72, 0.73, 0.84)  # cool shadows that lie along the edges
 LIGHT_SHIFT = -0.10
 LIGHT_OUTLINE = 1.25  # times the width
 HEM_DARKNESS = 0.80
+TUCKED_IN = ("shirt", "sailor", "kimono")  # tops that end just below the waistband
+TUCK = 0.13  # of their width there
 SKIN_MATERIALS = ("skin", "head", "face", "hands")
 
 
 class Tailor(MeshBuilder):
     """Collects a character's parts, changing the cloth as the edition wants it."""
 
-    def __init__(self, skeleton: Skeleton, traits: Traits, extras: Extras) -> None:
+    def __init__(self, skeleton: Skeleton, f: Figure, traits: Traits, extras: Extras) -> None:
         super().__init__(skeleton)
-        self.traits, self.extras = traits, extras
+        self.figure, self.traits, self.extras = f, traits, extras
         self.vertex_count = 0
 
     def material(
@@ -64,10 +68,22 @@ class Tailor(MeshBuilder):
             outline=outline,
         )
 
-    def add(self, surface: Surface, weights: Weights, material: int | np.ndarray[tuple[int], np.dtype[np.int32]]) -> None:
-        """As in MeshBuilder; counts the vertices."""
+    def add(
+        self, surface: Surface, weights: Weights, material: int | np.ndarray[tuple[int], np.dtype[np.int32]]
+    ) -> None:
+        """As in MeshBuilder; a tucked-in top goes below the waistband. Counts the vertices."""
+        if not isinstance(material, np.ndarray) and self._materials[material].name == "top":
+            surface = self._tucked(surface)
         super().add(surface, weights, material)
         self.vertex_count += len(surface.vertices)
+
+    def _tucked(self, surface: Surface) -> Surface:
+        f, clothes = self.figure, self.traits.clothes
+        if clothes.top not in TUCKED_IN or clothes.bottom == "dress":
+            return surface
+        below = smoothstep(-surface.vertices[:, 1], -(f.hips + 0.025 * f.height), -(f.hips + 0.005 * f.height))
+        shrunk = 1 - TUCK * below
+        return replace(surface, vertices=surface.vertices * np.stack([shrunk, 1 + 0 * below, shrunk], axis=1))
 
 
 def _base(color: RGB | None, texture: Image.Image | None) -> RGB:
@@ -139,4 +155,3 @@ def with_bottom_ornament(cloth: Image.Image, traits: Traits, extras: Extras) -> 
         for low, high in ((0.80, 0.85), (0.90, 1.0)):
             draw.rectangle((0, top + low * (h - top), w, top + high * (h - top)), fill=color)
     return picture
-

@@ -5,19 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from bench.data.render.characters.body import arm_centres, arm_radius, arm_weights, torso_rings, torso_weights
+from bench.data.render.characters.bottoms import skirt_radius
 from bench.data.render.characters.colors import RGB, scaled
 from bench.data.render.characters.head import Head
-from bench.data.render.characters.mesh import F64, ellipsoid, grid, tube, turn
+from bench.data.render.characters.mesh import F64, ellipsoid, grid, smoothstep, tube, turn
 from bench.data.render.characters.skeleton import Figure
 from bench.data.render.characters.tops import SLEEVE_END, hemmed, looseness
 from bench.data.render.edition2.tailor import Tailor
 
 TRIM_OUTLINE = 0.0025  # metres: narrow bands would be all outline
+CAPE_GAP = 0.02  # metres at 1.6 m between a skirt and the cape over it
 
 
 def add_trims(mesh: Tailor, f: Figure, head: Head) -> None:
-    """Collar, armholes, cuffs, streak, pins and bag."""
+    """Cape, collar, armholes, cuffs, streak, pins and bag."""
     clothes, extras = mesh.traits.clothes, mesh.extras
+    if clothes.cape:
+        _add_cape(mesh, f)
     if extras.collar != "none":
         _add_collar(mesh, f)
     if clothes.sleeve == "none" and clothes.top != "camisole":
@@ -85,6 +89,29 @@ def _folded(f: Figure, loose: float, pointed: bool) -> F64:
     )
     opening = columns // 2
     return np.roll(on_body, -(opening + 2), axis=1)[:, : columns - 3]
+
+
+def _add_cape(mesh: Tailor, f: Figure) -> None:
+    """A cape from the shoulders to below the knees, open in front, that lies over whatever skirt there is."""
+    traits = mesh.traits
+    rows = 14
+    angle = np.linspace(-0.62 * np.pi, 0.62 * np.pi, 26)  # 0 at the back
+    down = np.linspace(0, 1, rows)
+    y = f.neck_base - down * (f.neck_base - 0.35 * f.crotch)
+    skirt = skirt_radius(f, traits, y)
+    # what hangs below a skirt's hem falls from its edge
+    skirt = np.where(skirt > 0, skirt + np.abs(torso_rings(f, np.array([f.hips]))[..., 0]).max(), 0.0)
+    over = np.maximum.accumulate(np.where(skirt > 0, skirt + CAPE_GAP * f.scale, 0.0))
+    wide = np.maximum((0.07 + 0.19 * down**0.8) * f.scale, over)
+    deep = np.maximum(0.7 * (0.07 + 0.19 * down**0.8) * f.scale, 0.95 * over - 0.03 * f.scale)
+    points = np.empty((rows, 26, 3))
+    points[..., 0] = wide[:, None] * np.sin(angle)
+    points[..., 1] = y[:, None]
+    points[..., 2] = -deep[:, None] * np.cos(angle) - 0.03 * f.scale
+    cape = grid(points[:, ::-1], closed=False)
+    hips = smoothstep(-cape.vertices[:, 1], -f.neck_base, -f.crotch)
+    cloth = mesh.material("cape", traits.clothes.accent, double_sided=True)
+    mesh.add(cape, [("chest", 1 - hips), ("hips", hips)], cloth)
 
 
 def _add_armholes(mesh: Tailor, f: Figure) -> None:
