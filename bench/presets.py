@@ -21,6 +21,7 @@ class DataSize:
     validation: int
     test: int
     frames: int
+    edition: int = 1  # of the characters; 2 has fingers and expressions, which only larger images show
 
     @property
     def clip_frames(self) -> int:
@@ -101,7 +102,7 @@ PRESETS: dict[str, Preset] = {
         ),
         Preset(
             "standard",
-            DataSize(128, train=128, validation=16, test=32, frames=64),
+            DataSize(128, train=128, validation=16, test=32, frames=64, edition=2),
             pairs=100_000,
             warm_start_pairs=0,
             queries=60_000,
@@ -109,7 +110,7 @@ PRESETS: dict[str, Preset] = {
         ),
         Preset(
             "paper",
-            DataSize(256, train=214, validation=10, test=46, frames=174),
+            DataSize(256, train=214, validation=10, test=46, frames=174, edition=2),
             pairs=96 * 37_236,
             warm_start_pairs=0,
             queries=96 * 37_236,

@@ -22,6 +22,7 @@ from bench.data.avatars.render import Shots, render_avatar
 from bench.data.avatars.vrm import Avatar, parse_vrm, read_vrm
 from bench.data.render.camera import frame_camera
 from bench.data.render.characters import character
+from bench.data.render.edition2.actor import actor
 from bench.data.render.joints import joints_3d
 from bench.data.render.pose import rest_relaxed
 from bench.data.render.raster import Renderer
@@ -47,9 +48,11 @@ def picture(avatar: Avatar, size: int = 24) -> np.ndarray[Any, Any]:
     return renderer.render(world, frame_camera([renderer.vertices(world)], size, facing=avatar.model.facing)).rgba
 
 
-@pytest.mark.parametrize("seed", [0, 2_000_003])
-def test_a_character_written_as_vrm_and_read_back_renders_to_the_same_pixels_and_joints(seed: int) -> None:
-    model = character(seed)
+@pytest.mark.parametrize(("seed", "edition"), [(0, 1), (2_000_003, 1), (4, 2), (2_000_009, 2)])
+def test_a_character_written_as_vrm_and_read_back_renders_to_the_same_pixels_and_joints(
+    seed: int, edition: int
+) -> None:
+    model = character(seed) if edition == 1 else actor(seed).model
     again = parse_vrm(vrm_bytes(model, META)).model
     first, second = (render_avatar("c", m, Shots(64, 12), [], "hash", {}) for m in (model, again))
     assert int(np.abs(first.images.astype(int) - second.images).max()) == 0

@@ -131,6 +131,7 @@ def test_splits_are_disjoint_and_a_character_is_the_same_in_every_preset() -> No
 def test_the_digest_changes_with_everything_that_makes_the_data() -> None:
     changes = [
         {"image_size": 64}, {"train": 5}, {"frames": 10}, {"seed": 1}, {"generator_version": "another"},
+        {"edition": 2},
     ]  # fmt: skip
     digests = {RECIPE.digest} | {replace(RECIPE, **change).digest for change in changes}  # type: ignore[arg-type]
     assert len(digests) == 1 + len(changes)

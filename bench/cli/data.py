@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.shared import JsonOption, Place, QuietOption, WorkersOption, print_json, with_options
 from bench.errors import SkippedError, UsageError
 
+if TYPE_CHECKING:
+    from bench.presets import Preset
+
 app = typer.Typer(no_args_is_help=True, help="Make, import, look at and check data sets.")
+EditionOption = Annotated[
+    int | None, typer.Option("--edition", min=1, max=2, help="Of the characters: 1 or 2; default: the preset's.")
+]
+
+
+def _sized(preset: str, edition: int | None) -> Preset:
+    """The preset of that name, its characters in another edition where one is asked for."""
+    from bench.presets import preset as find
+
+    found = find(preset)
+    return found if edition is None else replace(found, data=replace(found.data, edition=edition))
 
 
 @app.command("make")
 @with_options
-def make(*, options: Place) -> None:
+def make(*, edition: EditionOption = None, options: Place) -> None:
     """Render a preset's characters, if they are not there yet, and print where they are."""
     from bench.cells import data_pack
     from bench.data.make import make_dataset
     from bench.data.recipe import Recipe
-    from bench.presets import preset as find
 
-    size, place = find(options.preset), options.workplace()
+    size, place = _sized(options.preset, edition), options.workplace()
     if place.data is None:  # also where the pack is whole and the files that it was made of are not
         with place.report.task("data") as task:
             make_dataset(Recipe.of(size.data), place.store / "data", place.workers, task.update)
@@ -44,14 +58,14 @@ def show(
     out: Annotated[Path, typer.Option("--out", help="The PNG to write.")] = Path("contact-sheet.png"),
     split: Annotated[str, typer.Option("--split", help="train, validation or test.")] = "test",
     count: Annotated[int, typer.Option("--count", help="How many characters.")] = 8,
+    edition: EditionOption = None,
     options: Place,
 ) -> None:
     """Write a contact sheet: characters in all their frames, stick figures beneath."""
     from bench.cells import data_pack
     from bench.data.show import contact_sheet
-    from bench.presets import preset as find
 
-    pack = data_pack(find(options.preset), options.workplace())
+    pack = data_pack(_sized(options.preset, edition), options.workplace())
     contact_sheet(pack, [int(c) for c in pack.characters(split)[:count]], out)
     if options.as_json:
         print_json({"written": str(out)})
@@ -114,6 +128,7 @@ def export_vrm(
     *,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Which procedural character.")],
     out: Annotated[Path, typer.Option("--out", help="The .vrm file to write.")],
+    edition: Annotated[int, typer.Option("--edition", min=1, max=2, help="Of the characters: 1 or 2.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Write one of the suite's own characters as VRM 1.0 (CC0)."""
@@ -121,7 +136,7 @@ def export_vrm(
 
     if out.suffix.lower() != ".vrm":
         raise UsageError(f"--out {out}: name a file that ends in .vrm")
-    meta = export_character(seed, out)
+    meta = export_character(seed, out, edition)
     if as_json:
         print_json({"written": str(out), "title": meta.title, "licence": meta.licence})
     else:

@@ -19,6 +19,7 @@ from bench.data.avatars.humanoid import Meta
 from bench.data.avatars.materials import linear_from_srgb
 from bench.data.avatars.vrm import OWN_EXTRAS
 from bench.data.render.characters import character
+from bench.data.render.edition2.actor import actor
 from bench.data.render.model import BLEND, CUTOUT, OPAQUE, Material, Model
 from bench.errors import UsageError
 from bench.files import write_bytes
@@ -33,9 +34,12 @@ CC0 = "https://creativecommons.org/publicdomain/zero/1.0/"
 OWN_AUTHOR = "anime-pose-bench"
 
 
-def export_character(seed: int, path: Path) -> Meta:
-    """Write the procedural character `seed` as VRM 1.0 and return what the file says of itself."""
-    model = character(seed)
+def export_character(seed: int, path: Path, edition: int = 1) -> Meta:
+    """Write the procedural character `seed` as VRM 1.0 and return what the file says of itself.
+
+    Of edition 2 the neutral face and the relaxed hands are written.
+    """
+    model = character(seed) if edition == 1 else actor(seed).model
     meta = Meta("1.0", f"Procedural character {seed}", OWN_AUTHOR, "CC0", CC0, {})
     write_bytes(path, vrm_bytes(model, meta))
     return meta
