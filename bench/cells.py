@@ -207,7 +207,7 @@ def stages(cell: Cell, place: Workplace) -> Stages:
             "train": trained.key,
             "shots": cell.shots,
             "protocol": cell.protocol,
-            "lrs": list(size.tuning_lrs),
+            "lrs": list(size.tuning_rates(cell.method)),
             "passes": tried or list(size.tuning_passes[:1]),
             "targets": size.tuning_targets,
         }

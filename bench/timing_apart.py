@@ -59,7 +59,7 @@ def jobs_of(
     passes: int = 10,
     finetune: bool = False,
 ) -> list[Job]:
-    """The work of each cell. `lr` None: the smallest of the preset's fine-tuning grid, which diverges last.
+    """The work of each cell. `lr` None: the smallest that the preset tries for the method, which diverges last.
 
     Raises UsageError for numbers that make no sense.
     """
@@ -69,8 +69,11 @@ def jobs_of(
         raise UsageError(f"--seconds must not be negative, as {seconds:g} is")
     if passes < 1 or (lr is not None and lr <= 0):
         raise UsageError("--passes must be at least 1, and --lr above 0")
-    rate = min(preset(cells[0].preset).tuning_lrs) if lr is None else lr
-    return [Job(cell, place.store, place.data, repetitions, seconds, rate, passes, finetune) for cell in cells]
+
+    def rate(cell: Cell) -> float:
+        return min(preset(cell.preset).tuning_rates(cell.method)) if lr is None else lr
+
+    return [Job(cell, place.store, place.data, repetitions, seconds, rate(cell), passes, finetune) for cell in cells]
 
 
 def planned(jobs: Sequence[Job]) -> list[dict[str, Any]]:
