@@ -106,7 +106,7 @@ def test_a_pack_that_does_not_fit_is_an_error_and_no_bus_error(tmp_path: Path, s
         "from bench.data.layout import open_dataset; from bench.data.pack import build_pack\n"
         "data, pack = map(Path, sys.argv[1:])\n"
         "bench.cells.data_pack = lambda *_: build_pack(open_dataset(data), pack)\n"
-        "sys.argv = ['bench', 'data', 'make', '--data', str(data), '--quiet']; main()"
+        "sys.argv = ['bench', 'data', 'make', '--quiet']; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(data), str(small_disk / "pack")], capture_output=True, text=True
