@@ -43,7 +43,7 @@ app = typer.Typer(
 )
 for command in (
     *(tables.table1, tables.table2, tables.table4, tables.claims, tables.budget, tables.joints),
-    *(tables.run, tables.sweep, tables.ablate),
+    *(tables.run, tables.sweep),
     *(launch.plan, launch.launch),
     *(methods.methods, methods.inspect, methods.check_method),
     *(records.import_predictions, records.verify, records.export),
@@ -57,6 +57,7 @@ for command in (
     transfer.export_model,
 ):
     app.command()(command)
+app.command("ablate", help="Another name of table4.")(tables.table4)
 for name, group in (("data", data.app), ("pose", pose.app), ("store", store.app), ("weights", weights.app)):
     app.add_typer(group, name=name)
 

@@ -45,7 +45,7 @@ def _table(
     seeds: str,
     options: Scored,
     jobs: str,
-    from_recorded: bool,
+    recorded: bool,
     finetune: bool = False,
     also: str = "",
 ) -> None:
@@ -57,7 +57,7 @@ def _table(
     place, cells = options.workplace(), cells_of(name, options.cell(), seeds_of(seeds, options), finetune, further)
     if options.dry_run:
         show_plan(cells, place, options.as_json)
-    elif from_recorded:
+    elif recorded:
         show_outcomes({name: from_records(cells, place)}, options, figures=False)  # there may be no pictures to show
     else:
         show_outcomes({name: local(cells, place, jobs)}, options)
@@ -252,15 +252,3 @@ def sweep(
         show_plan(cells, place, options.as_json)
         return
     show_outcomes({"": local(cells, place, jobs)}, options)
-
-
-@with_options
-def ablate(
-    *,
-    seeds: SeedsOption = "",
-    jobs: JobsOption = "1",
-    from_records: FromRecordsOption = False,
-    options: Scored,
-) -> None:
-    """Another name of table4."""
-    _table("table4", seeds, options, jobs, from_records)
