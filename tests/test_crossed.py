@@ -37,7 +37,7 @@ from bench.tables import claims, table1
 from bench.verify import pack_of, verify
 from tests.made_pack import made_pack, write_pack
 from tests.made_records import everything, made_up
-from tests.test_run import MeanColours
+from tests.test_run import MeanColours, stand_in_for_weights
 
 PLAIN = Cell("tests.example_method:Plain", "smoke", device="cpu")
 CPU = torch.device("cpu")
@@ -69,12 +69,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def plain(store: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
-    identity = {"name": MeanColours.name, "sha256": MeanColours.sha256}
-    monkeypatch.setattr(bench.cells, "extractor_identity", lambda name: identity)
-    monkeypatch.setattr(bench.cells, "lpips_identity", lambda: None)
+    stand_in_for_weights(monkeypatch)
     monkeypatch.setattr(bench.cells, "perceptual_hashes", lambda names, report: {})
-    for module in (bench.metrics.features, bench.verify):
-        monkeypatch.setattr(module, "Extractor", MeanColours)
+    monkeypatch.setattr(bench.verify, "Extractor", MeanColours)
     return Workplace(store, tmp_path / "results", SilentReporter(), data / "drawn")
 
 

@@ -36,7 +36,7 @@ from bench.tables import claims, joints, table1
 from bench.tables.compare import difference
 from tests.made_pack import made_pack, write_pack
 from tests.made_records import SCHEDULE, everything, made_up, ours, row
-from tests.test_run import MeanColours
+from tests.test_run import MeanColours, stand_in_for_weights
 
 IDENTITY = {"detector": "middle", "weights": "0123456789abcdef", "threshold": 0.2, "code": "c"}
 PLAIN = Cell("tests.example_method:Plain", "smoke", device="cpu")
@@ -67,12 +67,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(store: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
-    identity = {"name": MeanColours.name, "sha256": MeanColours.sha256}
-    monkeypatch.setattr(bench.cells, "extractor_identity", lambda name: identity)
-    monkeypatch.setattr(bench.cells, "lpips_identity", lambda: None)
+    stand_in_for_weights(monkeypatch)
     monkeypatch.setattr(bench.cells, "perceptual_hashes", lambda names, report: {})
-    for module in (bench.metrics.features, bench.verify):
-        monkeypatch.setattr(module, "Extractor", MeanColours)
+    monkeypatch.setattr(bench.verify, "Extractor", MeanColours)
     for module in (bench.cells, bench.illustrate.studio, bench.pose.joints):
         monkeypatch.setattr(module, "joints_identity", lambda: IDENTITY)
     monkeypatch.setattr(bench.pose.joints, "detector", lambda name: Middle())

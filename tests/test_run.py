@@ -34,6 +34,14 @@ class MeanColours:
         return images.reshape(n, 4, h // 4, 4, w // 4, 3).mean((2, 4)).reshape(n, -1).astype(np.float32)
 
 
+def stand_in_for_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are scored with MeanColours as features, and without LPIPS."""
+    identity = {"name": MeanColours.name, "sha256": MeanColours.sha256}
+    monkeypatch.setattr(bench.cells, "extractor_identity", lambda name: identity)
+    monkeypatch.setattr(bench.cells, "lpips_identity", lambda: None)
+    monkeypatch.setattr(bench.metrics.features, "Extractor", MeanColours)
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("store")
@@ -41,10 +49,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
-    identity = {"name": MeanColours.name, "sha256": MeanColours.sha256}
-    monkeypatch.setattr(bench.cells, "extractor_identity", lambda name: identity)
-    monkeypatch.setattr(bench.cells, "lpips_identity", lambda: None)
-    monkeypatch.setattr(bench.metrics.features, "Extractor", MeanColours)
+    stand_in_for_weights(monkeypatch)
     return Workplace(store, tmp_path, SilentReporter(), workers=1)
 
 
