@@ -281,6 +281,15 @@ class Features(VGGFeatures):
         return [maps[layer] for layer in CONTENT_LAYERS], [gram_matrix(maps[layer]) for layer in STYLE_LAYERS]
 
 
+@dataclass(frozen=True)
+class Real:
+    """Images to be drawn, with their content and style: none without a VGG."""
+
+    images: Tensor
+    content: list[Tensor]
+    style: list[Tensor]
+
+
 def gram_matrix(maps: Tensor) -> Tensor:
     """Products of the channels of [B, C, H, W] over C·H·W, [B, C, C] in float32."""
     with torch.autocast(maps.device.type, enabled=False):
@@ -332,7 +341,7 @@ class DPTN:
         (0.5 * (d_real + d_fake)).backward()  # type: ignore[no-untyped-call]
         self.discriminator_optimizer.step()
 
-        losses = self.generator_losses(batch, reconstruction, fake)
+        losses = self.generator_losses(self.real(batch), reconstruction, fake)
         self.generator_optimizer.zero_grad()
         self.generator_loss(losses).backward()  # type: ignore[no-untyped-call]
         self.generator_optimizer.step()
@@ -347,18 +356,25 @@ class DPTN:
         """The batch's sources reconstructed and its targets generated."""
         return generator.both(batch.source, self.pose(batch.source_keypoints), self.pose(batch.target_keypoints))
 
-    def generator_losses(self, batch: PairBatch, reconstruction: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    @torch.no_grad()
+    def real(self, batch: PairBatch) -> tuple[Real, Real]:
+        """What the generated images and the reconstructions are compared with."""
+        target, source = (
+            Real(images, *(self.features.content_and_style(images) if self.features is not None else ([], [])))
+            for images in (batch.target, batch.source)
+        )
+        return target, source
+
+    def generator_losses(self, real: tuple[Real, Real], reconstruction: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """The terms of the generator's loss, before weighting; the discriminator stays as it is."""
         with frozen(self.discriminator):
             losses = {"g_gan": gan_loss(self.discriminator(fake), real=True, kind="lsgan")}
-        for task, made, wanted in (("g", fake, batch.target), ("self", reconstruction, batch.source)):
-            losses[f"{task}_l1"] = l1_loss(made.float(), wanted.float())
+        for task, made, wanted in zip(("g", "self"), (fake, reconstruction), real, strict=True):
+            losses[f"{task}_l1"] = l1_loss(made.float(), wanted.images.float())
             if self.features is not None:
-                with torch.no_grad():
-                    content, style = self.features.content_and_style(wanted)
-                made_content, made_style = self.features.content_and_style(made)
-                losses[f"{task}_content"] = perceptual_distance(made_content, content)
-                losses[f"{task}_style"] = perceptual_distance(made_style, style)
+                content, style = self.features.content_and_style(made)
+                losses[f"{task}_content"] = perceptual_distance(content, wanted.content)
+                losses[f"{task}_style"] = perceptual_distance(style, wanted.style)
         return losses
 
     def generator_loss(self, losses: Mapping[str, Tensor]) -> Tensor:
@@ -380,9 +396,10 @@ class DPTN:
             return self.transfer(self.generator)
         self.discriminator.eval()  # no power iteration: adapting leaves it as it is
 
-        def loss(generator: Generator, *pair: Tensor) -> Tensor:
-            batch = PairBatch(*pair)
-            return self.generator_loss(self.generator_losses(batch, *self.draw(generator, batch)))
+        def loss(sample: PairBatch) -> Callable[[Generator], Tensor]:
+            real = self.real(sample)
+            poses = self.pose(sample.source_keypoints), self.pose(sample.target_keypoints)
+            return lambda net: self.generator_loss(self.generator_losses(real, *net.both(sample.source, *poses)))
 
         report = None if on_pass is None else lambda n, generator: on_pass(n, self.transfer(generator))
         return self.transfer(fine_tune(self.generator, loss, support, finetune, report))

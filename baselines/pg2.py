@@ -312,12 +312,16 @@ class PG2:
         if finetune is None:
             return self.transfer(self.generator)
 
-        def loss(generator: Generator, source: Tensor, _: Tensor, target: Tensor, target_keypoints: Tensor) -> Tensor:
+        def loss(sample: PairBatch) -> Callable[[Generator], Tensor]:
             """Both stages at once, each by its own loss (stage 2's gradient stops at the coarse image)."""
-            mask = self.pose_mask(target_keypoints)
-            coarse, refined = generator(source, self.pose(target_keypoints))
-            losses = self.generator_losses(refined, source, target, mask)
-            return self.pose_mask_l1(coarse, target, mask) + self.stage2_loss(losses)
+            pose, mask = self.pose(sample.target_keypoints), self.pose_mask(sample.target_keypoints)
+
+            def of(generator: Generator) -> Tensor:
+                coarse, refined = generator(sample.source, pose)
+                losses = self.generator_losses(refined, sample.source, sample.target, mask)
+                return self.pose_mask_l1(coarse, sample.target, mask) + self.stage2_loss(losses)
+
+            return of
 
         report = None if on_pass is None else lambda n, generator: on_pass(n, self.transfer(generator))
         return self.transfer(fine_tune(self.generator, loss, support, finetune, report))

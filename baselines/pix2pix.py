@@ -204,10 +204,14 @@ class Pix2Pix:
         if finetune is None:
             return self.transfer(self.generator)
 
-        def loss(generator: Generator, source: Tensor, _: Tensor, target: Tensor, target_keypoints: Tensor) -> Tensor:
-            condition = self.condition(source, target_keypoints)
-            g_gan, g_l1 = self.generator_losses(condition, generator(condition), target)
-            return g_gan + self.options.l1_weight * g_l1
+        def loss(sample: PairBatch) -> Callable[[Generator], Tensor]:
+            condition = self.condition(sample.source, sample.target_keypoints)
+
+            def of(generator: Generator) -> Tensor:
+                g_gan, g_l1 = self.generator_losses(condition, generator(condition), sample.target)
+                return g_gan + self.options.l1_weight * g_l1
+
+            return of
 
         report = None if on_pass is None else lambda n, generator: on_pass(n, self.transfer(generator))
         return self.transfer(fine_tune(self.generator, loss, support, finetune, report))

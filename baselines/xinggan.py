@@ -8,6 +8,7 @@ layers and the discriminator in pose_gan_networks.py, losses and the training st
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from methods.pose_gan_networks import (
     stem,
     upsampling,
 )
+from methods.recompute import keep_convolutions
 
 BLOCKS = 9
 CANDIDATES = 10  # RGB images a stream proposes
@@ -95,7 +97,8 @@ class Block(nn.Module):
         self.attention = CrossAttention(channels, key_channels)
 
     def forward(self, appearance: Tensor, shape: Tensor) -> tuple[Tensor, Tensor]:
-        appearance, shape = self.attention(self.appearance(appearance), self.shape(shape))
+        keep = partial(keep_convolutions, pixels=16 * appearance[0, 0].numel())
+        appearance, shape = self.attention(keep(self.appearance, appearance), keep(self.shape, shape))
         return appearance, torch.cat([appearance, shape], 1)
 
 
@@ -126,14 +129,15 @@ class Generator(nn.Module):
         initialise_generator(self, width)
 
     def forward(self, source: Tensor, poses: Tensor) -> Tensor:
-        appearance, shape = self.appearance_stem(source), self.shape_stem(poses)
+        keep = partial(keep_convolutions, pixels=source[0, 0].numel())
+        appearance, shape = keep(self.appearance_stem, source), keep(self.shape_stem, poses)
         for block in self.blocks:
             appearance, shape = block(appearance, shape)
-        masks = self.masks(torch.cat([appearance, shape], 1)).float()
+        masks = keep(self.masks, torch.cat([appearance, shape], 1)).float()
         images = torch.cat(
             [
-                self.appearance_candidates(appearance).float(),
-                self.shape_candidates(self.shape_reduction(shape)).float(),
+                keep(self.appearance_candidates, appearance).float(),
+                keep(self.shape_candidates, keep(self.shape_reduction, shape)).float(),
                 source,
             ],
             1,

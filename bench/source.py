@@ -16,6 +16,8 @@ from pathlib import Path
 
 METHOD_PACKAGES = ("methods", "ours", "baselines")
 
+NOTHING = ""
+
 SAME_RESULTS: dict[str, str] = {
     # Each of these gives the same bits as before to whatever went well before; compared over smoke cells of every
     # kind, weights, images and scores. bench/train.py: ranks can share a step (tests/test_ranks.py), and a signal
@@ -27,10 +29,35 @@ SAME_RESULTS: dict[str, str] = {
     "49563f86c70b363afce621d7358744f13de8abf20bad27373854fbd8e8f774a8": (
         "21d2a702cae857ee59b2049b6aa9a6ea862d9b845df4a13de7d91747f4012635"
     ),
-    # methods/finetune.py: a weight that is no number after the last pass is noticed too
-    "e446a6ae98461a3fbf19b03315cc2ea00f52b63ede1a9dc3013b97b7b9d7e298": (
+    # methods/finetune.py: a weight that is no number after the last pass is noticed too, and what does not change from
+    # pass to pass is computed once; for which each method prepares its samples
+    "3b1e847d946cd1c4aee56877b6229c3e411a8fc8f75dafd0da9a080e454f77d2": (
         "b19e473e781f44b7f29f526d33fa8f273ce1791b22ccf947ad55c79e18f8af9a"
     ),
+    "1539691ab07e45a192738b3033d13f18a531bd95133643f1c370544a2e1e72e1": (
+        "dd4d8e88973f61db38d0f872b371f4a5de551c3a8af7a20f4259cd8a37eda905"
+    ),
+    "dbae64298c1dab836e46a2bd19c9e024f176a4ceef450703f77731a2bb840587": (
+        "97ca61acf431d7d245249b11e1db8deef8979c1e348c87b43843a4a5d22b5a21"
+    ),
+    "a9763b3204822e41301828ca0d9c3c607f459712d449a7b63790c51a5366d1c2": (
+        "af5cafc83ef1dd5818be492397bece34beb113e6fa9f0fc7bb64f88d752aad0f"
+    ),
+    "becb62086125546be40a5ddb16a7fae4293379186b71f9b57d6c4ae3e0729494": (
+        "79dd929101c7332e546bd8e1ca98ec984757bba31f2545d57247077fabd56274"
+    ),
+    "e117f4efc8384731cb4df34723675bdfbdaaa0ab3aefaebdf66f82ea55e79e2b": (
+        "673b97bafeb71c45e97520a376fc74f1911bbde2f7d3b0f29f7ffe044d3d35f1"
+    ),
+    # XingGAN's generator, its and PATN's discriminators: images above 128 px take less memory
+    "06ad711838f59895e4c1b72d572ace005feff85be3a6bc869cd7bcd31e7745f9": (
+        "194be858a7fcb7f3cfb15fce4280d8dd13a48360d904972f34e214920a6edc10"
+    ),
+    "1c5d42077e91e7555abc053e2f6d08aa8b92fa0bbc678270ee7926270c0cc8e8": (
+        "61603b7aa4642135d7e5ba63a2c9eedc4cc6a3a356ab43e319f1fd7135085fce"
+    ),
+    # methods/recompute.py, which does that
+    "4a4f690cd8b2a108473d60be826f9618af5dc0bbd87a1cf1ae59547f436c1e9d": NOTHING,
     # bench/metrics/lpips.py: images of another kind, size or number are refused
     "c62fb2512fc2790a68c07ce139e109e017deca9e12e199349e22075721f0c192": (
         "0e2f7df9944e7a6852bfbb58ab49b0ca96019a137b87a68b2bcd315dcb3be943"
@@ -49,7 +76,8 @@ SAME_RESULTS: dict[str, str] = {
         "5736e91018c30cb011b650a9bf8f7d49faaaf2e9f06a055c7bb28c0cf2c72a87"
     ),
 }
-"""Hash of code -> hash of earlier code that gives the same results, by which those are kept."""
+"""Hash of code -> hash of earlier code that gives the same results, by which those are kept; NOTHING where there was no
+such file."""
 
 
 def _code_tokens(text: str) -> str:
@@ -136,6 +164,7 @@ def source_hash(modules: Iterable[str]) -> str:
         file = _module_file(module)
         if file is None:
             raise ModuleNotFoundError(f"no source for module {module}")
-        code = file_hash(file)
-        digest.update(f"{module}:{SAME_RESULTS.get(code, code)}\n".encode())
+        code = SAME_RESULTS.get(file_hash(file), file_hash(file))
+        if code != NOTHING:
+            digest.update(f"{module}:{code}\n".encode())
     return digest.hexdigest()[:16]

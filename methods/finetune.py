@@ -9,11 +9,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from methods.interface import FineTune, Support
+from methods.interface import FineTune, PairBatch, Support
 
 Net = TypeVar("Net", bound=nn.Module)
-SampleLoss = Callable[[Net, Tensor, Tensor, Tensor, Tensor], Tensor]
-"""(generator, source, source keypoints, target, target keypoints), each of batch 1 -> scalar loss."""
+SampleLoss = Callable[[PairBatch], Callable[[Net], Tensor]]
+"""A support sample, as a pair of batch 1 -> the loss of a generator on it, a scalar.
+
+What does not depend on the generator, such as pose maps and features of the real image, belongs in the outer call: it
+is made once a sample, the inner one in every pass."""
 
 
 def fine_tune(
@@ -35,19 +38,23 @@ def fine_tune(
     parameters = [p for p in tuned.parameters() if p.requires_grad]
     if on_pass is not None:
         on_pass(0, tuned)
+    losses = [
+        loss(PairBatch(support.source, support.source_keypoints, image[None], keypoints[None]))
+        for image, keypoints in zip(support.images, support.keypoints, strict=True)
+    ]
     best_loss, best = float("inf"), None
     for index in range(schedule.passes):
         total = torch.zeros((), device=support.source.device)
         # the loss of a pass is measured while it is made, so it speaks for the weights the pass started from
         started_from = [p.detach().clone() for p in parameters]
-        for image, keypoints in zip(support.images, support.keypoints, strict=True):
-            value = loss(tuned, support.source, support.source_keypoints, image[None], keypoints[None])
+        for sample_loss in losses:
+            value = sample_loss(tuned)
             gradients = torch.autograd.grad(value, parameters, allow_unused=True)
             with torch.no_grad():
                 for parameter, gradient in zip(parameters, gradients, strict=True):
                     if gradient is not None:
                         parameter.sub_(gradient, alpha=schedule.lr)
-            total = total + value.detach() / len(support.images)
+            total = total + value.detach() / len(losses)
         current = float(total)
         if current < best_loss:
             best_loss, best = current, started_from

@@ -96,14 +96,23 @@ class DiscriminatorPair:
         return loss.detach()
 
 
-def image_losses(fake: Tensor, target: Tensor, vgg: nn.Module | None) -> tuple[Tensor, Tensor | None]:
+@dataclass(frozen=True)
+class Real:
+    """The images to be drawn, and their VGG19 relu1_2 maps: none without a VGG."""
+
+    images: Tensor
+    maps: list[Tensor]
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, images: Tensor, vgg: nn.Module | None) -> Real:
+        return cls(images, vgg(images) if vgg is not None else [])
+
+
+def image_losses(fake: Tensor, real: Real, vgg: nn.Module | None) -> tuple[Tensor, Tensor | None]:
     """Mean absolute difference of the images, and of their VGG19 relu1_2 maps (None without a `vgg`)."""
-    l1 = l1_loss(fake.float(), target.float())
-    if vgg is None:
-        return l1, None
-    with torch.no_grad():
-        wanted = vgg(target)
-    return l1, perceptual_distance(vgg(fake), wanted)
+    l1 = l1_loss(fake.float(), real.images.float())
+    return l1, perceptual_distance(vgg(fake), real.maps) if vgg is not None else None
 
 
 class PoseGAN:
@@ -147,7 +156,7 @@ class PoseGAN:
         target_pose = self.pose(batch.target_keypoints)
         fake = self.draw(self.generator, batch.source, batch.source_keypoints, target_pose)
 
-        losses = self.generator_losses(fake, batch.target, batch.source, target_pose)
+        losses = self.generator_losses(fake, self.real(batch.target), batch.source, target_pose)
         self.generator_optimizer.zero_grad()
         self.generator_loss(losses).backward()  # type: ignore[no-untyped-call]
         self.generator_optimizer.step()
@@ -165,10 +174,13 @@ class PoseGAN:
         image: Tensor = generator(source, torch.cat([self.pose(source_keypoints), target_pose], 1))
         return image
 
-    def generator_losses(self, fake: Tensor, target: Tensor, source: Tensor, target_pose: Tensor) -> dict[str, Tensor]:
+    def real(self, target: Tensor) -> Real:
+        return Real.of(target, self.vgg)
+
+    def generator_losses(self, fake: Tensor, real: Real, source: Tensor, target_pose: Tensor) -> dict[str, Tensor]:
         """The terms of the generator's loss, before weighting; the discriminators stay as they are."""
         g_appearance, g_shape = self.discriminators.generator_losses(fake, source, target_pose)
-        l1, perceptual = image_losses(fake, target, self.vgg)
+        l1, perceptual = image_losses(fake, real, self.vgg)
         losses = {"g_appearance": g_appearance, "g_shape": g_shape, "g_l1": l1}
         return losses if perceptual is None else losses | {"g_perceptual": perceptual}
 
@@ -189,16 +201,15 @@ class PoseGAN:
             return self.transfer(self.generator)
         self.discriminators.train(False)  # no dropout at test, in them either
 
-        def loss(
-            generator: nn.Module,
-            source: Tensor,
-            source_keypoints: Tensor,
-            target: Tensor,
-            target_keypoints: Tensor,
-        ) -> Tensor:
-            target_pose = self.pose(target_keypoints)
-            fake = self.draw(generator, source, source_keypoints, target_pose)
-            return self.generator_loss(self.generator_losses(fake, target, source, target_pose))
+        def loss(sample: PairBatch) -> Callable[[nn.Module], Tensor]:
+            target_pose, real = self.pose(sample.target_keypoints), self.real(sample.target)
+            poses = torch.cat([self.pose(sample.source_keypoints), target_pose], 1)
+
+            def of(generator: nn.Module) -> Tensor:
+                fake: Tensor = generator(sample.source, poses)
+                return self.generator_loss(self.generator_losses(fake, real, sample.source, target_pose))
+
+            return of
 
         report = None if on_pass is None else lambda n, generator: on_pass(n, self.transfer(generator))
         return self.transfer(fine_tune(self.generator, loss, support, finetune, report))

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.functional import group_norm
 
+from methods.recompute import keep_convolutions
+
 JOINTS = 18
 CHANNELS = (64, 128, 256)
 """Published channels at full, half and quarter size, in both generators and in the discriminators."""
@@ -85,3 +87,9 @@ class Discriminator(nn.Sequential):
 
     def __init__(self, inputs: int, channels: Sequence[int]) -> None:
         super().__init__(stem(inputs, channels), *(ResidualBlock(channels[2]) for _ in range(3)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        pixels = x[0, 0].numel()
+        for part in self:
+            x = keep_convolutions(part, x, pixels=pixels)
+        return x

@@ -195,10 +195,10 @@ class Ours:
         if finetune is None:
             return self._transfer(self.generator)
 
-        def loss(net: Generator, source: Tensor, _: Tensor, image: Tensor, keypoints: Tensor) -> Tensor:
-            pose = stick_figure(keypoints, self.setup.image_size)
-            features = self.loss.real_features(image) if self.options.inner_perceptual else []
-            return self.loss(pose, net(pose, source), image, features).total
+        def loss(sample: PairBatch) -> Callable[[Generator], Tensor]:
+            pose = stick_figure(sample.target_keypoints, self.setup.image_size)
+            features = self.loss.real_features(sample.target) if self.options.inner_perceptual else []
+            return lambda net: self.loss(pose, net(pose, sample.source), sample.target, features).total
 
         def report(index: int, net: Generator) -> None:
             if on_pass is not None:

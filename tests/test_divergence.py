@@ -18,7 +18,7 @@ from bench.generate import to_uint8, tune
 from bench.progress import SilentReporter
 from bench.score import reference_features
 from methods.finetune import fine_tune
-from methods.interface import FineTune, Support
+from methods.interface import FineTune, PairBatch, Support
 from tests.made_pack import made_pack
 from tests.test_train import CPU, run, same, weights
 
@@ -37,8 +37,8 @@ class Scale(nn.Module):
         return image * self.weight
 
 
-def steep(generator: Scale, source: Tensor, _: Tensor, target: Tensor, __: Tensor) -> Tensor:
-    return 100 * (generator(source) - target).abs().mean()
+def steep(sample: PairBatch) -> Callable[[Scale], Tensor]:
+    return lambda generator: 100 * (generator(sample.source) - sample.target).abs().mean()
 
 
 @pytest.mark.parametrize("passes", [1, 2])

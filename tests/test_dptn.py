@@ -345,7 +345,7 @@ def test_content_and_style_of_both_tasks_are_sums_of_mean_differences(weights: d
     method, batch = a_method(), pairs(size=32)
     method.features = Features(weights)
     made = pairs(seed=1, size=32)
-    losses = method.generator_losses(batch, reconstruction=made.source, fake=made.target)
+    losses = method.generator_losses(method.real(batch), reconstruction=made.source, fake=made.target)
     for task, a, b in (("g", made.target, batch.target), ("self", made.source, batch.source)):
         left, right = plain_maps(weights, a), plain_maps(weights, b)
         content = sum((left[layer] - right[layer]).abs().mean() for layer in CONTENT_LAYERS)
@@ -408,7 +408,7 @@ def test_the_discriminator_steps_first_and_sees_the_target_images_alone() -> Non
 
 def test_the_generators_loss_leaves_no_gradient_in_the_discriminator() -> None:
     method, batch = a_method(), pairs()
-    losses = method.generator_losses(batch, *method.draw(method.generator, batch))
+    losses = method.generator_losses(method.real(batch), *method.draw(method.generator, batch))
     method.generator_loss(losses).backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is None and p.requires_grad for p in method.discriminator.parameters())
     assert all(p.grad is not None for p in method.generator.parameters())
@@ -418,7 +418,7 @@ def test_the_discriminator_judges_the_target_only() -> None:
     method, batch = a_method(maps=False, l1_weight=0.0), pairs()
     method.discriminator.eval()
     reconstruction, fake = (x.detach().requires_grad_() for x in method.draw(method.generator, batch))
-    loss = method.generator_loss(method.generator_losses(batch, reconstruction, fake))
+    loss = method.generator_loss(method.generator_losses(method.real(batch), reconstruction, fake))
     of_reconstruction, of_fake = torch.autograd.grad(loss, [reconstruction, fake])
     assert of_fake.abs().max() > 0 and of_reconstruction.abs().max() == 0
 

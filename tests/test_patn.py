@@ -14,7 +14,7 @@ from baselines.patn import PATN, Block, Generator
 from baselines.xinggan import XingGAN
 from methods.count import count
 from methods.interface import Budget, FineTune, Method, PairBatch, Progress, Setup, Support
-from methods.pose_gan import DiscriminatorPair, PoseGAN, image_losses
+from methods.pose_gan import DiscriminatorPair, PoseGAN, Real, image_losses
 from methods.pose_gan_networks import Discriminator, InstanceNorm
 
 SIZE = 64
@@ -138,10 +138,10 @@ def test_a_narrow_generator_hears_the_pose_as_a_wide_one_does(generator: type[nn
 
 def test_image_losses_are_means_and_the_perceptual_one_needs_a_network() -> None:
     fake, target = torch.zeros(1, 3, 8, 8, dtype=torch.bfloat16), torch.full((1, 3, 8, 8), 0.5)
-    l1, perceptual = image_losses(fake, target, Blurs())
+    l1, perceptual = image_losses(fake, Real.of(target, Blurs()), Blurs())
     assert perceptual is not None
     assert (l1.item(), perceptual.item()) == (0.5, 1.0)  # two maps, each half away
-    assert image_losses(fake, target, None)[1] is None
+    assert image_losses(fake, Real.of(target, None), None)[1] is None
 
 
 def test_a_discriminators_loss_is_half_of_real_and_fake_times_the_gan_weight() -> None:
@@ -198,7 +198,7 @@ def test_the_generators_loss_leaves_no_gradient_in_the_discriminators(kind: type
     method, batch = a_method(kind), pairs()
     source_pose, target_pose = method.pose(batch.source_keypoints), method.pose(batch.target_keypoints)
     fake = method.generator(batch.source, torch.cat([source_pose, target_pose], 1))
-    losses = method.generator_losses(fake, batch.target, batch.source, target_pose)
+    losses = method.generator_losses(fake, method.real(batch.target), batch.source, target_pose)
     method.generator_loss(losses).backward()  # type: ignore[no-untyped-call]
     discriminators = (method.discriminators.appearance, method.discriminators.shape)
     assert all(p.grad is None and p.requires_grad for d in discriminators for p in d.parameters())

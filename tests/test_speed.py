@@ -17,7 +17,7 @@ from bench.build import build
 from bench.cli import main
 from bench.speed.clock import Clock, Quartiles, Timed, interleave
 from bench.speed.make import TOPICS
-from bench.speed.memory import difference, measure
+from bench.speed.memory import KEPT, SUITE, WHOLE, difference, measure
 from bench.speed.meta import passes
 from bench.speed.published import Convolution, Counted
 from bench.speed.record import Group, Line, Scope, line
@@ -176,9 +176,9 @@ def test_multiply_accumulates_of_a_step_are_counted_with_its_backward_pass() -> 
 
 def test_attention_in_parts_gives_the_images_and_gradients_of_whole_maps() -> None:
     spec = replace(SCOPE.spec(SCOPE.cell("xinggan")), image_size=132, batch=1, width=1 / 16, options={})
-    parts, whole = (measure(spec, maps, "cpu", 1) for maps in (False, True))  # 33² rows: two parts
+    parts, kept, whole = (measure(spec, way, "cpu", 1) for way in (SUITE, KEPT, WHOLE))  # 33² rows: two parts
     assert np.abs(parts.gradients).max() > 0
-    assert difference(whole, parts) < 1e-4
+    assert difference(kept, parts) == 0 < difference(whole, parts) < 1e-4
 
 
 # --- the table ------------------------------------------------------------------------------------------------

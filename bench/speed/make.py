@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from bench.speed.use import adapt, generate
 from bench.timing_apart import load_average
 from methods import METHODS
 
-TOPICS: Mapping[str, Callable[[Scope], list[Group]]] = {
+TOPICS: Mapping[str, Callable[[Scope], Iterable[Group]]] = {
     "startup": startup,
     "steps": steps,
     "meta": meta,
@@ -46,6 +46,8 @@ TOPICS: Mapping[str, Callable[[Scope], list[Group]]] = {
 def measure_speed(scope: Scope, only: Sequence[str], results: Path) -> Table:
     """Measure the topics (none: all); writes `<results>/bench/speed.*`, of a part or with `quick` under that name.
 
+    What a run that is broken off has measured is left beside it as `…-unfinished.*`: it takes an hour.
+
     Raises UsageError for a topic or a method there is not, and for numbers that make no sense.
     """
     if scope.rounds < MINIMUM:
@@ -60,12 +62,20 @@ def measure_speed(scope: Scope, only: Sequence[str], results: Path) -> Table:
             raise unknown("method", method, METHODS)
         method_class(method)
     torch.set_num_threads(scope.threads)
-    load = load_average()
+    facts = _facts(scope, load_average())
     chosen = [topic for topic in TOPICS if topic in (only or TOPICS)]
-    groups = [group for topic in chosen for group in TOPICS[topic](scope)]
-    table = speed_table(groups, _facts(scope, load))
     parts = ["speed", *(chosen if only else ()), *scope.methods, *(("quick",) if scope.quick else ())]
-    table.write(results / "bench" / "-".join(parts))
+    stem = results / "bench" / "-".join(parts)
+    groups: list[Group] = []
+    unfinished: list[Path] = []
+    for topic in chosen:
+        for group in TOPICS[topic](scope):
+            groups.append(group)
+            unfinished = speed_table(groups, facts, finished=False).write(stem.with_name(f"{stem.name}-unfinished"))
+    table = speed_table(groups, facts)
+    table.write(stem)
+    for path in unfinished:
+        path.unlink(missing_ok=True)
     return table
 
 

@@ -1,7 +1,8 @@
-"""XingGAN's peak memory of a training step, with its attention maps made in parts and with them materialised.
+"""XingGAN's peak memory of a training step, without and with what this suite does to keep it low.
 
 The published code holds every 4096² map of a 256 px image, for the backward pass too; baselines/xinggan.py makes a
-thousand rows at a time, twice. Each way runs in a process of its own, and both must give the same images and gradients.
+thousand rows at a time, twice, and methods/recompute.py keeps the results of convolutions alone. Each way runs in a
+process of its own, and all must give the same images and gradients.
 """
 
 from __future__ import annotations
@@ -23,9 +24,22 @@ from bench.peak_memory import PeakMemory
 from bench.spec import TrainSpec
 from bench.speed.clock import Clock, Quartiles
 from bench.speed.record import Group, Line, Scope
+from methods import recompute
 from methods.interface import Progress
 
-PARTS, WHOLE = "in parts (this suite)", "materialised"
+
+@dataclass(frozen=True)
+class Way:
+    """How a step is computed."""
+
+    name: str
+    materialised: bool = False  # attention maps whole, and kept
+    kept: bool = False  # everything for the backward pass; else the results of convolutions
+
+
+SUITE = Way("maps in parts, convolutions kept (this suite)")
+KEPT = Way("maps in parts, everything kept", kept=True)
+WHOLE = Way("maps materialised, everything kept", kept=True, materialised=True)
 AUTHORS = "authors' code, at published width"
 AUTHORS_BYTES = round(5.1 * 2**30)  # peak resident, a step at 256 × 256, batch 1
 RESIDENT = "Of a whole process on another machine; the other rows are growth from before the networks were built"
@@ -44,18 +58,19 @@ class Step:
 
 def memory(scope: Scope) -> list[Group]:
     """A step at 256 px and batch 1, published widths; with --quick at 160 px and a sixteenth of them."""
-    size, width = (160, 1 / 16) if scope.quick else (256, 1.0)
+    size, width = (160, 1 / 16) if scope.quick else (256, 1.0)  # both above recompute.LARGE
     spec = replace(scope.spec(scope.cell("xinggan")), image_size=size, batch=1, width=width, options={})
     with scope.report.task("XingGAN's memory"):
-        whole, parts = (in_fresh_process(spec, maps, scope) for maps in (True, False))
+        steps = {way: in_fresh_process(spec, way, scope) for way in (SUITE, KEPT, WHOLE)}
     heading = (
-        f"XingGAN's attention, a training step at {size} px, batch 1, width {width:g}; ratios of memory to {PARTS}; "
+        f"XingGAN's memory, a training step at {size} px, batch 1, width {width:g}; ratios of memory to this suite's; "
         "apart: largest difference of the image or, relative to the largest, of a gradient"
     )
-    lines = [_line(PARTS, parts, parts), _line(WHOLE, whole, parts)]
+    base = steps[SUITE]
+    lines = [_line(way.name, step, base) for way, step in steps.items()]
     if not scope.quick and scope.device.type == "cpu":
-        lines.append(Line(AUTHORS, ratio=_ratio(AUTHORS_BYTES, parts.memory), memory=AUTHORS_BYTES, notes=(RESIDENT,)))
-    return [Group("attention memory", heading, tuple(lines))]
+        lines.append(Line(AUTHORS, ratio=_ratio(AUTHORS_BYTES, base.memory), memory=AUTHORS_BYTES, notes=(RESIDENT,)))
+    return [Group("XingGAN's memory", heading, tuple(lines))]
 
 
 def _line(name: str, step: Step, base: Step) -> Line:
@@ -74,10 +89,10 @@ def difference(one: Step, other: Step) -> float:
     return float(max(np.abs(one.image - other.image).max(), gradients))
 
 
-def in_fresh_process(spec: TrainSpec, materialise: bool, scope: Scope) -> Step:
+def in_fresh_process(spec: TrainSpec, way: Way, scope: Scope) -> Step:
     """`measure` in a new interpreter: memory that was freed there before would not show."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(measure, spec, materialise, str(scope.device), scope.threads).result()
+        return pool.submit(measure, spec, way, str(scope.device), scope.threads).result()
 
 
 def materialised(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -85,7 +100,7 @@ def materialised(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     return torch.softmax(queries @ keys.mT, -1) @ values
 
 
-def measure(spec: TrainSpec, materialise: bool, device_name: str, threads: int) -> Step:
+def measure(spec: TrainSpec, way: Way, device_name: str, threads: int) -> Step:
     """One training step of XingGAN, the first, which is the one that allocates."""
     torch.set_num_threads(threads)
     device = torch.device(device_name)
@@ -102,7 +117,10 @@ def measure(spec: TrainSpec, materialise: bool, device_name: str, threads: int) 
     images: list[Tensor] = []
     method.generator.register_forward_hook(lambda module, inputs, image: images.append(image.detach()))
     torch.manual_seed(0)  # dropout
-    with mock.patch.object(xinggan, "attend", materialised if materialise else xinggan.attend):
+    with (
+        mock.patch.object(xinggan, "attend", materialised if way.materialised else xinggan.attend),
+        mock.patch.object(recompute, "LARGE", spec.image_size**2 if way.kept else recompute.LARGE),
+    ):
         started = clock.now()
         method.train_step(batch, Progress(phase, 0))
         seconds = clock.now() - started

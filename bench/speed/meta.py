@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bench.speed.record import Group, Scope, line
 from bench.speed.steps import Steps
 from ours.method import EPOCHS, Ours
@@ -17,17 +19,14 @@ CASES: tuple[tuple[str, str, dict[str, object]], ...] = (
 """Name, variant and options; with MSL, the steps in which every inner step has a query pass."""
 
 
-def meta(scope: Scope) -> list[Group]:
+def meta(scope: Scope) -> Iterator[Group]:
     """One group without a perceptual term, where an inner step and a plain one are alike; one as the preset has it."""
     alike: dict[str, object] = {"perceptual": 0.0}
-    with scope.report.task("meta-step"):
-        groups = [_group("meta-step", "without perceptual terms", alike, alike, scope)]
-        if not scope.quick:  # which has no perceptual networks
-            # a plain step of the preset is one of its warm start
-            plain = {} if scope.preset.perceptual_everywhere else alike
-            terms = f"perceptual terms as {scope.preset_name} has them"
-            groups.append(_group("meta-step as trained", terms, plain, {}, scope))
-    return groups
+    yield _group("meta-step", "without perceptual terms", alike, alike, scope)
+    if not scope.quick:  # which has no perceptual networks
+        # a plain step of the preset is one of its warm start
+        plain = {} if scope.preset.perceptual_everywhere else alike
+        yield _group("meta-step as trained", f"perceptual terms as {scope.preset_name} has them", plain, {}, scope)
 
 
 def _group(name: str, terms: str, plain: dict[str, object], meta: dict[str, object], scope: Scope) -> Group:
@@ -36,7 +35,8 @@ def _group(name: str, terms: str, plain: dict[str, object], meta: dict[str, obje
         spec = scope.spec(scope.cell("ours", variant, **{**meta, **options}))
         steps = Steps(spec, "multi-step loss" if variant else "meta", scope.device)
         running[f"{title} (floor {passes(steps)})"] = steps
-    timed = scope.time(running)
+    with scope.report.task(name):
+        timed = scope.time(running)
     heading = f"Meta-step, {terms}; ratios to {PLAIN}; floor: inner steps and query passes"
     return Group(name, heading, tuple(line(timed, title, PLAIN) for title in running))
 

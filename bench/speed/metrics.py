@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from unittest import mock
 
 import numpy as np
@@ -70,10 +71,11 @@ def _by_reference(network: torch.nn.Module, images: Images, device: torch.device
     return found
 
 
-def frechet(scope: Scope) -> list[Group]:
+def frechet(scope: Scope) -> Iterator[Group]:
     """Both from features to distance: as many images as `quick` scores, and more images than dimensions."""
     d = 128 if scope.quick else 2048
-    return [_frechet(144, d, scope), _frechet(2 * d, d, scope)]
+    yield _frechet(144, d, scope)
+    yield _frechet(2 * d, d, scope)
 
 
 def _frechet(count: int, d: int, scope: Scope) -> Group:

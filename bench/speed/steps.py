@@ -92,9 +92,8 @@ def trained_networks(method: Method) -> list[nn.Module]:
     return [network for network in found.values() if any(p.requires_grad for p in network.parameters())]
 
 
-def steps(scope: Scope) -> list[Group]:
+def steps(scope: Scope) -> Iterator[Group]:
     """A group for each stretch of each method's training."""
-    groups = []
     names = scope.methods or (*BASELINES, "ours", *(name for name in METHODS if name not in (*BASELINES, "ours")))
     cells = [scope.cell(name) for name in names]
     if "ours" in names:
@@ -110,8 +109,7 @@ def steps(scope: Scope) -> list[Group]:
                 lines = _in_all_ways(spec, part.name, scope)
             batch = f"{part.phase.batch} {'tasks' if part.phase.data == 'episodes' else 'pairs'}"
             heading = f"Training step, {title}, {batch}; ratios to {BASE}; apart: {LOSSES}"
-            groups.append(Group(f"step {title}", heading, lines))
-    return groups
+            yield Group(f"step {title}", heading, lines)
 
 
 def title_of(method: str) -> str:

@@ -17,7 +17,7 @@ MACS = "Multiply-accumulates of convolutions and matrix products, backward pass 
 MEMORY = "Growth of resident memory (CPU) or of what torch's allocator handed out (GPU) up to the peak"
 
 
-def speed_table(groups: Sequence[Group], facts: Mapping[str, Any]) -> Table:
+def speed_table(groups: Sequence[Group], facts: Mapping[str, Any], finished: bool = True) -> Table:
     """A block a group. `facts`: preset, clock, rounds, environment, load, commit, created, command."""
     footnotes = Footnotes()
     spread = footnotes(SPREAD)
@@ -31,7 +31,7 @@ def speed_table(groups: Sequence[Group], facts: Mapping[str, Any]) -> Table:
         Column("rounds", "rounds", 0),
     )
     blocks = tuple(Block(g.name, tuple(_row(line, footnotes) for line in g.lines), g.heading) for g in groups)
-    caption = _caption(facts)
+    caption = ("" if finished else "UNFINISHED: what a run has measured so far. ") + _caption(facts)
     return Table("Speed", columns, blocks, tuple(footnotes.texts), facts, caption, first="Operation")
 
 
