@@ -2,7 +2,8 @@
 
 What is known of the authors' code are CPU seconds a training step on one thread of *another* machine. Whether that
 machine is faster is not known, so every figure stands beside the rate of multiply-accumulates that it means, and beside
-the rate of a plain convolution here. A step that runs at that rate could hardly be quicker.
+the rate of a plain convolution here. A step that runs at that rate could hardly be quicker. Beside it, on this machine:
+steps of the same networks made of torch's layers as they come (bench/speed/plain.py).
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from torch.nn.functional import conv2d
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.spec import TrainSpec
+from bench.speed import plain
 from bench.speed.clock import Clock, Operation, Quartiles, interleave
-from bench.speed.record import Group, Line, Scope
-from bench.speed.steps import Steps, title_of
+from bench.speed.record import Group, Line, Scope, line
+from bench.speed.steps import LOSSES, Steps, title_of
 
 SECONDS: dict[tuple[str, str], float] = {
     ("pix2pix", "joint"): 0.62,
@@ -34,6 +36,7 @@ OTHER_MACHINE = (
     "Measured on another machine, of which no reference operation is known: the ratio compares two machines as much as "
     "two programs"
 )
+AS_THEY_COME = ", layers as they come"
 ITS_RATE = "If it computes what a step here does"
 
 
@@ -47,14 +50,17 @@ def published(scope: Scope) -> list[Group]:
     convolution = Convolution(channels=32 if scope.quick else 256)
     running: dict[str, Operation] = {CONVOLUTION: convolution}
     counted: dict[str, Counted] = {}
+    plain_steps: dict[str, plain.PlainSteps] = {}
     for method, stretch in wanted:
-        title = _title(method, stretch)
-        running[title] = counted[title] = Counted(Steps(_spec(method, scope), stretch, scope.device))
+        title, spec = _title(method, stretch), _spec(method, scope)
+        running[title] = counted[title] = Counted(Steps(spec, stretch, scope.device))
+        if method in plain.METHODS:
+            running[title + AS_THEY_COME] = plain_steps[title] = plain.PlainSteps(spec, stretch, scope.device)
     with scope.report.task("steps at published widths"):
         timed = interleave(running, Clock(scope.device, 1), min(scope.rounds, 5), scope.seconds)
-    plain = timed.quartiles(CONVOLUTION)
-    assert plain is not None
-    lines = [Line(CONVOLUTION, plain, macs_rate=convolution.macs / plain.median)]
+    reference = timed.quartiles(CONVOLUTION)
+    assert reference is not None
+    lines = [Line(CONVOLUTION, reference, macs_rate=convolution.macs / reference.median)]
     for (method, stretch), theirs in wanted.items():
         title = _title(method, stretch)
         ours = timed.quartiles(title)
@@ -65,7 +71,7 @@ def published(scope: Scope) -> list[Group]:
         if scope.quick:
             lines.append(Line(title, ours, macs_rate=macs / ours.median, notes=("--quick narrows the networks",)))
             continue
-        share = plain.median / convolution.macs * macs / ours.median  # of the convolution's rate
+        share = reference.median / convolution.macs * macs / ours.median  # of the convolution's rate
         ratio = ours.times(1 / theirs)
         lines.append(Line(title, ours, ratio, macs_rate=macs / ours.median, notes=(OTHER_MACHINE,)))
         equal = macs / theirs / share / 1e9
@@ -75,7 +81,17 @@ def published(scope: Scope) -> list[Group]:
         )
         own = Quartiles(theirs, theirs, theirs, 1)
         lines.append(Line(f"{title}, authors' code", own, macs_rate=macs / theirs, notes=(OTHER_MACHINE, note)))
-    return [Group("published code", heading, tuple(lines))]
+    groups = [Group("published code", heading, tuple(lines))]
+    if plain_steps:
+        heading = (
+            f"The same steps, and of torch's layers and optimiser as they come; ratios to this suite's; apart: {LOSSES}"
+        )
+        lines = []
+        for title, steps in plain_steps.items():
+            apart = steps.apart(counted[title].steps)
+            lines += [line(timed, title, title), line(timed, title + AS_THEY_COME, title, apart=apart)]
+        groups.append(Group("torch's layers", heading, tuple(lines)))
+    return groups
 
 
 def _title(method: str, stretch: str) -> str:
@@ -91,15 +107,15 @@ class Counted:
     """A step that counts the multiply-accumulates of its first run, backward pass included."""
 
     def __init__(self, steps: Steps) -> None:
-        self._steps, self.macs = steps, 0
+        self.steps, self.macs = steps, 0
 
     def __call__(self, number: int) -> None:
         if number:
-            self._steps(number)
+            self.steps(number)
             return
         counter = FlopCounterMode(display=False)
         with sdpa_kernel(SDPBackend.MATH), counter:  # the math backend spells attention out as matrix products
-            self._steps(number)
+            self.steps(number)
         self.macs = counter.get_total_flops() // 2  # torch counts a multiply-accumulate as two operations
 
 
