@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 import bench.speed.clock
+import bench.speed.make
 from bench.build import build
 from bench.cli import main
 from bench.speed.clock import Clock, Quartiles, Timed, interleave
-from bench.speed.make import TOPICS
+from bench.speed.make import TOPICS, measure_speed
 from bench.speed.memory import KEPT, SUITE, WHOLE, difference, measure
 from bench.speed.meta import passes
 from bench.speed.published import Convolution, Counted
@@ -223,12 +224,40 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     ],
 )
 def test_a_wrong_request_ends_in_one_line_that_names_the_fix(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    words: str,
 ) -> None:
     with pytest.raises(SystemExit) as exit_of:
-        run(monkeypatch, *arguments)
+        run(monkeypatch, "--results", str(tmp_path), *arguments)
     said = capsys.readouterr()
     assert exit_of.value.code == 2 and words in said.err and not said.out
+    assert not any(tmp_path.iterdir()), "something was measured before"
+
+
+def test_what_a_run_measured_that_is_broken_off_is_kept_and_called_unfinished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one(scope: Scope) -> list[Group]:
+        return [Group("one", "a heading", (Line("first", Quartiles.of([1.0])),))]
+
+    def broken_off(scope: Scope) -> list[Group]:
+        raise KeyboardInterrupt
+
+    def files() -> set[str]:
+        return {path.name for path in (tmp_path / "bench").glob("*.md")}
+
+    monkeypatch.setattr(bench.speed.make, "TOPICS", {"one": one, "two": broken_off})
+    with pytest.raises(KeyboardInterrupt):
+        measure_speed(SCOPE, (), tmp_path)
+    assert files() == {"speed-quick-unfinished.md"}
+    kept = (tmp_path / "bench" / "speed-quick-unfinished.md").read_text()
+    assert "first" in kept and "UNFINISHED" in kept
+    monkeypatch.setattr(bench.speed.make, "TOPICS", {"one": one, "two": one})
+    assert "UNFINISHED" not in measure_speed(SCOPE, (), tmp_path).caption
+    assert files() == {"speed-quick.md"}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import torch
 from bench.build import method_class
 from bench.environment import command_line, describe, git_state
 from bench.errors import UsageError, unknown
+from bench.presets import preset
 from bench.render_table import Table
 from bench.speed.clock import MINIMUM
 from bench.speed.data import pack, render
@@ -48,8 +49,10 @@ def measure_speed(scope: Scope, only: Sequence[str], results: Path) -> Table:
 
     What a run that is broken off has measured is left beside it as `…-unfinished.*`: it takes an hour.
 
-    Raises UsageError for a topic or a method there is not, and for numbers that make no sense.
+    Raises UsageError, before anything is measured, for a preset, a topic or a method there is not, and for numbers that
+    make no sense.
     """
+    preset(scope.preset_name)
     if scope.rounds < MINIMUM:
         raise UsageError(f"--rounds must be at least {MINIMUM}, not {scope.rounds}")
     if scope.threads < 1:
