@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 import torch.distributed as dist
@@ -20,6 +21,7 @@ from bench.data.batches import episode_batch, pair_batch
 from bench.ranks.group import first_rank, join
 from bench.ranks.step import shared
 from bench.spec import TrainSpec
+from methods import recompute
 from methods.interface import Budget, Progress
 from tests.made_pack import made_pack
 
@@ -33,11 +35,13 @@ class Case:
 
     method: str
     options: dict[str, Any] = field(default_factory=dict)
+    batch: int = 4
+    large: int = recompute.LARGE  # pixels above which a backward pass computes again
 
     def spec(self, **changes: Any) -> TrainSpec:
         values: dict[str, Any] = {
             **{"method": self.method, "variant": "", "options": self.options, "preset": "smoke", "image_size": 32},
-            **{"width": 0.125, "batch": 4, "seed": 0, "precision": "fp32", "data": "made-in-code"},
+            **{"width": 0.125, "batch": self.batch, "seed": 0, "precision": "fp32", "data": "made-in-code"},
             **{"budget": Budget(48, 48), "perceptual": {}},
         }
         return TrainSpec(**{**values, **changes})
@@ -45,10 +49,13 @@ class Case:
 
 CASES = {
     **{name: Case(name) for name in ("pix2pix", "pg2", "patn", "xinggan", "dptn")},
+    "xinggan, computing again": Case("xinggan", large=0),
     "ours, joint": Case("ours", {"training": "joint"}),
     "ours, meta": Case("ours", {"inner_steps": 2}),
     "ours, MSL": Case("ours", {"msl": True, "support": 2, "inner_steps": 2}),
-    "somebody's own": Case("tests.mixing_method:Mixing"),
+    "somebody's own": Case(
+        "tests.mixing_method:Mixing", batch=8
+    ),  # two samples a rank of four: of one, its noise is refused
 }
 
 
@@ -68,7 +75,7 @@ def after_steps(case: Case, exact: bool) -> dict[str, Tensor]:
     before, dtype = torch.get_default_dtype(), torch.float64 if exact else torch.float32
     torch.set_default_dtype(dtype)
     try:
-        with InFloat64() if exact else nullcontext():
+        with InFloat64() if exact else nullcontext(), mock.patch.object(recompute, "LARGE", case.large):
             return _after_steps(case, dtype)
     finally:
         torch.set_default_dtype(before)

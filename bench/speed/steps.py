@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from time import perf_counter
 
 import torch
 from torch import nn
@@ -13,13 +16,14 @@ from bench.conformance import Subject
 from bench.plan import BASELINES
 from bench.spec import TrainSpec
 from bench.speed.record import Group, Line, Scope, line
-from bench.timing import stretches
+from bench.timing import stretches, synchronise
 from methods import METHODS
 from methods.interface import Method, Progress
 
 BASE = "fp32, NCHW, not compiled"
 LOSSES = "largest relative difference of a loss of the first step"
 NOT_COMPILED = "Not available: left out by --no-compile or --quick, since compiling takes minutes"
+NO_BF16 = "Not available: bf16 is slower than fp32 here, and left out of what takes minutes to compile"
 RANDOM = "Compiled, or in another layout, the same seed draws other dropout masks: its losses are of those"
 
 
@@ -117,18 +121,43 @@ def title_of(method: str) -> str:
 
 
 def _in_all_ways(spec: TrainSpec, stretch: str, scope: Scope) -> tuple[Line, ...]:
-    ways = [way for way in WAYS if scope.compiles or not way.compiled]
-    running = {way.name: Steps(spec, stretch, scope.device, way) for way in ways}
+    running, left_out = dict[str, Steps](), dict[str, str]()
+    for way in WAYS:
+        if way.compiled and not scope.compiles:
+            left_out[way.name] = NOT_COMPILED
+        elif way.compiled and way.precision == "bf16" and not bf16_pays(scope.device):
+            left_out[way.name] = NO_BF16
+        else:
+            running[way.name] = Steps(spec, stretch, scope.device, way)
     timed = scope.time(running)
     lines = []
     for way in WAYS:
-        if way.name not in running:
-            lines.append(Line(way.name, notes=(NOT_COMPILED,)))
+        if way.name in left_out:
+            lines.append(Line(way.name, notes=(left_out[way.name],)))
             continue
         notes = (RANDOM,) if (way.compiled or way.channels_last) and has_dropout(running[way.name].method) else ()
         apart = running[way.name].apart(running[BASE]) if way.name != BASE else None
         lines.append(line(timed, way.name, BASE, notes=notes, apart=apart))
     return tuple(lines)
+
+
+@cache
+def bf16_pays(device: torch.device) -> bool:
+    """Whether a convolution in bfloat16 is faster than in float32: some processors have units for it, some make do."""
+
+    def seconds(precision: str) -> float:
+        x, layer = torch.randn(4, 64, 32, 32, device=device), torch.nn.Conv2d(64, 64, 3, padding=1, device=device)
+        best = math.inf
+        for _ in range(3):  # the first builds the kernel
+            synchronise(device)
+            started = perf_counter()
+            with torch.no_grad(), autocast(device, precision):
+                layer(x)
+            synchronise(device)
+            best = min(best, perf_counter() - started)
+        return best
+
+    return seconds("bf16") < seconds("fp32")
 
 
 def has_dropout(method: Method) -> bool:
