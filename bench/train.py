@@ -121,9 +121,9 @@ def train(
                     losses = train_step(batch, Progress(phase, step))
                 _synchronise(device)
                 seconds += time.perf_counter() - started
-                _refuse_non_finite(losses, spec, phase, step)
-                for name, value in losses.items():
-                    value = value.detach().float().cpu()
+                values = _on_host(losses)
+                _refuse_non_finite(values, spec, phase, step)
+                for name, value in values.items():
                     running[name] = running[name] + value if name in running else value
                 pending, done = pending + 1, done + 1
                 if pending >= interval or step == phase.steps - 1:
@@ -147,8 +147,14 @@ def train(
     return _summary(method, phases, seconds, log)
 
 
+def _on_host(losses: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The losses as float32 numbers on the CPU; together, since a GPU is waited for each time."""
+    together = torch.stack([value.detach().float().reshape(()) for value in losses.values()]).cpu()
+    return dict(zip(losses, (value.clone() for value in together), strict=True))
+
+
 def _refuse_non_finite(losses: dict[str, torch.Tensor], spec: TrainSpec, phase: Phase, step: int) -> None:
-    bad = [name for name, value in losses.items() if not bool(torch.isfinite(value).all())]
+    bad = [name for name, value in losses.items() if not bool(torch.isfinite(value))]
     if bad:
         raise NonFiniteLoss(
             f"{spec.label}: loss {', '.join(bad)} is not finite at step {step} of {phase.name}; "

@@ -8,6 +8,7 @@ missing. A missing joint, and a limb with a missing end, draws nothing. Nothing 
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Literal
 
 import torch
@@ -80,7 +81,7 @@ def with_neck(keypoints: Tensor) -> Tensor:
 
 def to_openpose18(keypoints: Tensor) -> Tensor:
     """COCO-17 [B, 17, 3] -> OpenPose-18 [B, 18, 3]; the neck is the mean of the shoulders (METHODS §1)."""
-    return with_neck(keypoints)[:, list(OPENPOSE_FROM_COCO)]
+    return with_neck(keypoints).index_select(1, _indices(OPENPOSE_FROM_COCO, keypoints.device))
 
 
 @torch.no_grad()
@@ -90,17 +91,11 @@ def stick_figure(keypoints: Tensor, size: int) -> Tensor:
     AlphaPose's colours and order: limbs, then joints, later over earlier. Lines are 3 px wide and discs have
     radius 3 at 256 px; both scale with the size, lines never below 1 px. Edges are one pixel of smoothstep.
     """
-    starts = [a for a, _, _ in STICK_LIMBS] + list(range(18))  # a disc is a segment without length
-    ends = [b for _, b, _ in STICK_LIMBS] + list(range(18))
-    line = max(1.5 * size / 256, 0.5)
-    radii = [line] * len(STICK_LIMBS) + [max(3 * size / 256, line)] * 18
-    colours = [c for _, _, c in STICK_LIMBS] + list(STICK_JOINTS)
-    ink = torch.tensor(colours, device=keypoints.device, dtype=torch.float32)[:, :, None, None] / 127.5 - 1
-    reach = torch.tensor(radii, device=keypoints.device)[:, None, None] + 0.5
-
+    joints = with_neck(keypoints.float())
+    starts, ends, ink, reach = _stick_shapes(size, joints.device, joints.dtype)
     figures = []
-    for part in _parts(with_neck(keypoints.float()), size):
-        distance = _distance_to_segments(part[:, starts], part[:, ends], size)
+    for part in _parts(joints, size):
+        distance = _distance_to_segments(part.index_select(1, starts), part.index_select(1, ends), size)
         cover = distance.neg_().add_(reach).clamp_(0, 1)  # 1 inside, 0 outside, half on the outline
         cover = cover.square().mul_(cover.mul_(-2).add_(3))
         figure = cover.new_ones(len(part), 3, size, size)
@@ -108,6 +103,27 @@ def stick_figure(keypoints: Tensor, size: int) -> Tensor:
             figure.lerp_(colour, cover[:, shape : shape + 1])
         figures.append(figure)
     return torch.cat(figures)
+
+
+@cache
+def _stick_shapes(size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of the segments in drawing order: first and second joint, colour [S, 3, 1, 1] in [-1, 1], reach [S, 1, 1] in px.
+
+    Kept: what a step would send to a GPU anew, the GPU would wait for.
+    """
+    joints = tuple(range(18))  # a disc is a segment without length
+    starts = _indices((*(a for a, _, _ in STICK_LIMBS), *joints), device)
+    ends = _indices((*(b for _, b, _ in STICK_LIMBS), *joints), device)
+    line = max(1.5 * size / 256, 0.5)
+    radii = [line] * len(STICK_LIMBS) + [max(3 * size / 256, line)] * 18
+    colours = [c for _, _, c in STICK_LIMBS] + list(STICK_JOINTS)
+    ink = torch.tensor(colours, device=device, dtype=dtype)[:, :, None, None] / 127.5 - 1
+    return starts, ends, ink, torch.tensor(radii, device=device, dtype=dtype)[:, None, None] + 0.5
+
+
+@cache
+def _indices(joints: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.tensor(joints, device=device)
 
 
 @torch.no_grad()
@@ -149,11 +165,10 @@ def limb_mask(keypoints18: Tensor, size: int, radius: float) -> Tensor:
     A limb of length l is stamped at both ends and at int(l / radius) - 1 evenly spaced points between (radius
     and spacing are both 4 px as published).
     """
-    starts = [a for a, _ in MASK_LIMBS]
-    ends = [b for _, b in MASK_LIMBS]
+    starts, ends = (_indices(joints, keypoints18.device) for joints in zip(*MASK_LIMBS, strict=True))
     masks = []
     for part in _parts(keypoints18.float(), size):
-        distance = _distance_to_segments(part[:, starts], part[:, ends], size, spacing=radius)
+        distance = _distance_to_segments(part.index_select(1, starts), part.index_select(1, ends), size, spacing=radius)
         masks.append((distance.amin(1, keepdim=True) <= radius).float())
     dilated = max_pool2d(torch.cat(masks), 5, 1, 2)
     return -max_pool2d(-dilated, 5, 1, 2)

@@ -44,7 +44,13 @@ def test_code_that_is_said_to_give_the_same_results_is_the_code_that_is_there() 
     files = (
         *("bench/train.py", "bench/generate.py", "bench/score.py", "bench/metrics/lpips.py", "methods/finetune.py"),
         *("bench/data/recipe.py", "bench/data/avatars/export.py"),
-        *("ours/method.py", "methods/pose_gan.py", "methods/pose_gan_networks.py", "methods/recompute.py"),
+        *(
+            "ours/method.py",
+            "methods/pose.py",
+            "methods/pose_gan.py",
+            "methods/pose_gan_networks.py",
+            "methods/recompute.py",
+        ),
         *(f"baselines/{name}.py" for name in ("dptn", "pg2", "pix2pix", "xinggan")),
     )
     assert set(SAME_RESULTS) == {file_hash(ROOT / file) for file in files}

@@ -64,12 +64,14 @@ class Steps:
                 network.compile()
 
     def __call__(self, number: int) -> None:
-        step = self.stretch.first + number % self.stretch.steps
         torch.manual_seed(number)
         with autocast(self.device, self.way.precision):
-            losses = self.method.train_step(self.batch, Progress(self.stretch.phase, step))
+            losses = self.method.train_step(self.batch, self.progress(number))
         if number == 0:
             self.first = {name: float(value) for name, value in losses.items()}
+
+    def progress(self, number: int) -> Progress:
+        return Progress(self.stretch.phase, self.stretch.first + number % self.stretch.steps)
 
     def apart(self, other: Steps) -> float | None:
         """The largest relative difference of a first loss; None before the first step."""
