@@ -13,6 +13,7 @@ from ours.generator import Generator
 from ours.losses import GeneratorLoss
 from ours.meta import MetaResult, meta_gradient
 from ours.multi_step import step_weights
+from tests.live_tensors import LiveTensors
 
 SIZE, LR = 32, 1e-3
 STEPS = 3
@@ -169,3 +170,16 @@ def test_the_multi_step_gradient_is_the_weighted_sum_of_the_steps_own(order: str
     late, _ = run(order, [0.0, 0.0, 1.0], smooth=True)
     for name in both:
         torch.testing.assert_close(both[name], 0.25 * early[name] + 0.75 * late[name])
+
+
+@pytest.mark.parametrize(("order", "grows"), [("first", False), ("second", True)])
+def test_memory_at_first_order_does_not_grow_with_the_inner_steps(order: str, grows: bool) -> None:
+    def peak(steps: int) -> int:
+        generator, loss = networks(dtype=torch.float32)
+        batch = episodes(dtype=torch.float32)
+        with LiveTensors() as live:
+            meta_gradient(generator, loss, batch, [1 / steps] * steps, LR, False, order == "second")
+        return live.peak
+
+    few, many = peak(1), peak(4)
+    assert many > 2 * few if grows else many < 1.02 * few + 4 * 2 * 3 * SIZE**2 * 4  # the query images are kept for D

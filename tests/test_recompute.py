@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 import methods.recompute as recompute
 from baselines.patn import PATN
@@ -17,28 +12,8 @@ from baselines.xinggan import XingGAN
 from methods.pose_gan import PoseGAN
 from methods.pose_gan_networks import block_convolutions
 from methods.recompute import LARGE, keep_convolutions
+from tests.live_tensors import LiveTensors
 from tests.test_patn import a_method, pairs, train
-
-
-class Watch(TorchDispatchMode):
-    """Convolutions that are computed, and what of all results is still in memory."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.convolutions = 0
-        self.made: dict[StorageWeakRef, int] = {}
-
-    def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = operator(*args, **(kwargs or {}))
-        self.convolutions += operator is torch.ops.aten.convolution.default
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor):
-                storage = tensor.untyped_storage()
-                self.made[StorageWeakRef(storage)] = storage.nbytes()
-        return result
-
-    def alive(self) -> int:
-        return sum(size for reference, size in self.made.items() if not reference.expired())
 
 
 def block() -> tuple[nn.Module, Tensor]:
@@ -60,7 +35,7 @@ def test_values_gradients_and_random_numbers_are_the_same_to_the_bit() -> None:
 def test_less_is_kept_and_no_convolution_is_computed_twice() -> None:
     def watch(pixels: int) -> tuple[int, int]:
         part, x = block()
-        with Watch() as seen:
+        with LiveTensors() as seen:
             output = keep_convolutions(part, x, pixels=pixels)
             alive = seen.alive()
             output.sum().backward()
@@ -74,7 +49,7 @@ def test_less_is_kept_and_no_convolution_is_computed_twice() -> None:
 
 def test_without_gradients_nothing_is_kept_at_all() -> None:
     part, x = block()
-    with torch.no_grad(), Watch() as seen:
+    with torch.no_grad(), LiveTensors() as seen:
         output = keep_convolutions(part.eval(), x, pixels=LARGE + 1)
         assert seen.alive() == output.untyped_storage().nbytes()
 
