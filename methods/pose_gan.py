@@ -175,6 +175,7 @@ class PoseGAN:
         return image
 
     def real(self, target: Tensor) -> Real:
+        """What generated images are compared with; of a support set it is made once."""
         return Real.of(target, self.vgg)
 
     def generator_losses(self, fake: Tensor, real: Real, source: Tensor, target_pose: Tensor) -> dict[str, Tensor]:
