@@ -97,7 +97,7 @@ class Block(nn.Module):
         self.attention = CrossAttention(channels, key_channels)
 
     def forward(self, appearance: Tensor, shape: Tensor) -> tuple[Tensor, Tensor]:
-        keep = partial(keep_convolutions, pixels=16 * appearance[0, 0].numel())
+        keep = partial(keep_convolutions, pixels=16 * appearance[0, 0].numel())  # of the image: maps are a quarter high
         appearance, shape = self.attention(keep(self.appearance, appearance), keep(self.shape, shape))
         return appearance, torch.cat([appearance, shape], 1)
 

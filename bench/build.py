@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,8 +36,8 @@ def method_class(name: str) -> type[Method]:
         sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise UsageError(f"method '{name}': cannot import {module_name} ({error})") from error
+    except Exception as error:  # whatever somebody's own module raises
+        raise UsageError(f"method '{name}': cannot import {module_name} ({_where(error)})") from error
     found = getattr(module, class_name, None)
     if not isinstance(found, type):
         raise UsageError(f"method '{name}': {module_name} has no class {class_name or '(none given)'}")
@@ -46,6 +47,15 @@ def method_class(name: str) -> type[Method]:
     if missing:
         raise UsageError(f"method '{name}' lacks {', '.join(missing)} (see methods/interface.py)")
     return found
+
+
+def _where(error: Exception) -> str:
+    """An error with the file and line that raised it, where that is not the import machinery's."""
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error}"  # which names both
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
+    at = f", {frames[-1].filename} line {frames[-1].lineno}" if frames and not isinstance(error, ImportError) else ""
+    return f"{type(error).__name__}: {error}{at}" if at else str(error)
 
 
 def pick_device(name: str) -> torch.device:

@@ -89,6 +89,8 @@ class Work:
         stage: Stage | None = getattr(self.stages, step)
         if stage is None or stage.done:
             return
+        for pack in {id(pack): pack for pack in (self.pack, self.tested)}.values():
+            pack.check()
         if step == "score":
             score_images(self.stages, self.tested, self.device, self.place)
             return
@@ -174,6 +176,7 @@ def score_images(plan: Stages, pack: Pack, device: torch.device, place: Workplac
     from bench.metrics.features import Extractor
     from bench.metrics.lpips import LPIPS
 
+    plan.generate.check()
     with place.report.task(f"score {plan.score.label}") as task:
         return plan.score.run(
             lambda folder: score(

@@ -7,6 +7,7 @@ Each identity contains the one before, so cells that differ only in shots or ada
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -131,6 +132,6 @@ def parse_adaptation(text: str) -> FineTune | str:
         schedule = FineTune(lr=float(fields.pop("lr")), passes=int(fields.pop("passes")))
     except (ValueError, KeyError):
         fields, schedule = {"?": ""}, FineTune(0.0, 0)
-    if fields or schedule.lr <= 0 or schedule.passes < 1:
+    if fields or not 0 < schedule.lr < math.inf or schedule.passes < 1:
         raise UsageError(f"--adapt '{text}': give one of {', '.join(ADAPTATIONS)} or e.g. lr=0.01,passes=5")
     return schedule

@@ -20,13 +20,17 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bench.errors import BenchError, FailedBefore, Interrupted, NonFiniteLoss
-from bench.files import digest_of, read_json, write_json
+from bench.errors import BenchError, DataError, FailedBefore, Interrupted, NonFiniteLoss
+from bench.files import digest_of, read_json, sha256_of, write_json
 
 SCHEMA = 1
 STAGES = ("train", "tune", "generate", "score")
 OF_THE_MACHINE = ("out of memory", "can't allocate memory", "CUDA", "cuDNN", "CUBLAS", "MPS")
 """In the text of an error: this machine failed, the work might not."""
+
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading a damaged JSON file of the store can raise."""
 
 
 def default_root() -> Path:
@@ -62,14 +66,42 @@ class Stage:
         return (self.folder / "done.json").exists()
 
     def summary(self) -> dict[str, Any]:
-        """What the finished stage recorded about itself."""
-        value: dict[str, Any] = read_json(self.folder / "done.json")["summary"]
+        """What the finished stage recorded about itself. Raises DataError where that is damaged."""
+        value: dict[str, Any] = self._marker()["summary"]
         return value
 
     def environment(self) -> dict[str, Any] | None:
         """Where the finished stage was done; None: a store of before that was kept."""
-        found: dict[str, Any] | None = read_json(self.folder / "done.json").get("environment")
+        found: dict[str, Any] | None = self._marker().get("environment")
         return found
+
+    def check(self) -> None:
+        """Raises DataError where a file of the finished stage is not what it was when the stage was finished.
+
+        States have a digest of their own (bench/checkpoint.py). A store of before files were vouched for passes.
+        """
+        for name, digest in self._marker().get("files", {}).items():
+            try:
+                same = sha256_of(self.folder / name) == digest
+            except OSError as error:
+                raise DataError(f"{self.folder / name} cannot be read ({error}); {self._way_out}") from error
+            if not same:
+                raise DataError(f"{self.folder / name} is damaged: its sha256 is not the recorded one; {self._way_out}")
+
+    @property
+    def _way_out(self) -> str:
+        return f"delete the folder {self.folder} and run the same command again"
+
+    def _marker(self) -> dict[str, Any]:
+        file = self.folder / "done.json"
+        try:
+            marker: dict[str, Any] = read_json(file)
+            whole = isinstance(marker["summary"], dict) and isinstance(marker.get("files", {}), dict)
+        except UNREADABLE as error:
+            raise DataError(f"{file} is damaged ({type(error).__name__}: {error}); {self._way_out}") from error
+        if not whole:
+            raise DataError(f"{file} is damaged; {self._way_out}")
+        return marker
 
     def run(
         self,
@@ -91,7 +123,8 @@ class Stage:
             self._refuse_to_repeat(retry_before)
             (self.folder / "failed.json").unlink(missing_ok=True)
             for half in self.folder.glob(".*"):  # being written when a process was killed; we hold the lock
-                half.unlink()
+                if half.is_file():
+                    half.unlink()
             stage = {"kind": self.kind, "label": self.label, "address": self.address, "source": self.source}
             write_json(self.folder / "stage.json", {**stage, "identity": dict(self.identity)})
             try:
@@ -103,7 +136,8 @@ class Stage:
                 raise
             _flush(self.folder)
             where = {"environment": dict(environment)} if environment else {}
-            write_json(self.folder / "done.json", {"key": self.key, "summary": summary, **where})
+            files = {path.name: sha256_of(path) for path in sorted(self.folder.iterdir()) if _vouched_for(path)}
+            write_json(self.folder / "done.json", {"key": self.key, "summary": summary, "files": files, **where})
             return summary
 
     def _keep(self, error: Exception) -> None:
@@ -120,14 +154,17 @@ class Stage:
 
     def _refuse_to_repeat(self, retry_before: float) -> None:
         file = self.folder / "failed.json"
-        if not file.exists():
+        try:
+            failure = read_json(file)
+            repeat = not failure.get("again") or failure["time"] < retry_before  # older stores did not say "again"
+            said = f"{failure['type']}: {failure['message']}"
+        except UNREADABLE:  # none is kept, or none that says anything
             return
-        failure = read_json(file)
-        if not failure.get("again") or failure["time"] < retry_before:  # older stores did not say "again"
+        if repeat:
             return
         if failure["type"] == NonFiniteLoss.__name__:
             raise NonFiniteLoss(f"{failure['message']} (from the store; --retry goes on from the checkpoint)")
-        what = f"{failure['type']}: {failure['message']}".strip().splitlines()[0]
+        what = said.strip().splitlines()[0]
         raise FailedBefore(
             f"{self.kind} {self.label} failed before with {what}; traceback in {file}, --retry repeats it"
         )
@@ -145,11 +182,21 @@ def would_fail_again(error: Exception) -> bool:
     return not any(words in str(error) for words in OF_THE_MACHINE)
 
 
+def _vouched_for(path: Path) -> bool:
+    """Images, tables and logs: what later stages read, but for states, and nothing that comes and goes."""
+    return (
+        path.is_file()
+        and path.suffix in (".npy", ".csv", ".json")
+        and path.name not in ("stage.json", "failed.json", "done.json")
+    )
+
+
 def _flush(folder: Path) -> None:
     """Everything the done marker vouches for is on the disk before it is: power may fail."""
     for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 @dataclass(frozen=True)
@@ -174,7 +221,8 @@ def stored_stages(root: Path) -> Iterator[StoredStage]:
             folder = file.parent
             try:
                 stage, sizes = read_json(file), list(_sizes(folder))
-            except FileNotFoundError:  # removed meanwhile
+                label, address, source = (str(stage[name]) for name in ("label", "address", "source"))
+            except UNREADABLE:  # removed meanwhile, or damaged: then only its name says what it is
                 continue
             state = (
                 "done"
@@ -184,9 +232,7 @@ def stored_stages(root: Path) -> Iterator[StoredStage]:
                 else "unfinished"
             )
             size, used = sum(size for size, _ in sizes), max((changed for _, changed in sizes), default=0.0)
-            found.append(
-                StoredStage(folder, kind, stage["label"], stage["address"], stage["source"], state, size, used)
-            )
+            found.append(StoredStage(folder, kind, label, address, source, state, size, used))
     yield from sorted(found, key=lambda stage: stage.used)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bench.data.batches import episode_batch, pair_batch
 from bench.data.pack import Pack
 from bench.errors import Interrupted, NonFiniteLoss
 from bench.files import write_json
+from bench.gradients import gradient_norms
 from bench.progress import Task
 from bench.ranks.group import first_rank, on_any_rank
 from bench.ranks.step import shared
@@ -28,7 +29,9 @@ from bench.seeds import derive
 from bench.spec import TrainSpec
 from methods.interface import EpisodeBatch, Method, PairBatch, Phase, Progress
 
-LOG_POINTS = 200  # log entries a phase; each is the mean of the steps since the last
+LOG_POINTS = 200  # log entries a phase; losses in each are means of the steps since the last, gradient norms its own
+NO_LOSSES = ("phase", "step", "seconds", "gradient_norms")
+"""What a log entry holds beside losses."""
 CHECKPOINT_SECONDS = 60.0
 
 
@@ -117,7 +120,9 @@ def train(
                 torch.manual_seed(derive(seed, phase.name, step))
                 _synchronise(device)
                 started = time.perf_counter()
-                with autocast(device, spec.precision):
+                entry_due = pending + 1 >= interval or step == phase.steps - 1
+                norms: dict[str, float | None] = {}
+                with autocast(device, spec.precision), gradient_norms(method, norms) if entry_due else nullcontext():
                     losses = train_step(batch, Progress(phase, step))
                 _synchronise(device)
                 seconds += time.perf_counter() - started
@@ -126,9 +131,10 @@ def train(
                 for name, value in values.items():
                     running[name] = running[name] + value if name in running else value
                 pending, done = pending + 1, done + 1
-                if pending >= interval or step == phase.steps - 1:
+                if entry_due:
                     means = {name: float(value) / pending for name, value in running.items()}
-                    log.append({"phase": phase.name, "step": step + 1, "seconds": seconds, **means})
+                    entry = {"phase": phase.name, "step": step + 1, "seconds": seconds, **means}
+                    log.append({**entry, "gradient_norms": norms})
                     running, pending = {}, 0
                     note = " ".join(f"{name} {value:.3g}" for name, value in list(means.items())[:3])
                     task.update(done, total, note)
@@ -172,7 +178,7 @@ def _summary(method: Method, phases: list[Phase], seconds: float, log: list[dict
         "phases": [
             {"name": p.name, "data": p.data, "batch": p.batch, "steps": p.steps, "samples": p.samples} for p in phases
         ],
-        "losses": {k: v for k, v in (log[-1] if log else {}).items() if k not in ("phase", "step", "seconds")},
+        "losses": {k: v for k, v in (log[-1] if log else {}).items() if k not in NO_LOSSES},
         "parameters": parameters,
         "notes": list(method.notes()),
     }

@@ -40,6 +40,8 @@ def test_a_trained_model_is_read_without_matplotlib() -> None:
         (("run", "--method", "ours", "--variant", "mls"), 2, "did you mean 'msl'?"),
         (("run", "--method", "pix2pix", "--msl"), 2, "no variant 'msl'"),
         (("run", "--method", "ours", "--adapt", "lr=x"), 2, "lr=0.01,passes=5"),
+        (("run", "--method", "ours", "--adapt", "lr=nan,passes=5"), 2, "lr=0.01,passes=5"),
+        (("run", "--method", "ours", "--adapt", "lr=inf,passes=5"), 2, "lr=0.01,passes=5"),
         (("run", "--method", "ours", "--data", "nowhere"), 2, "no such folder; make one with `bench data import`"),
         (("table1", "--data", "."), 2, "--data .: no data set that can be used is there; make one with"),
         (("run", "--method", "no_such_module:Class", "--preset", "smoke"), 2, "cannot import"),

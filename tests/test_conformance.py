@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from bench.build import method_class
 from bench.conformance import CHECKS, check_method
 from bench.errors import UsageError
 from methods import METHODS
@@ -94,6 +96,30 @@ def test_what_a_method_breaks_is_found(cls: Callable[..., Any], check: str, word
     found = {finding.check: finding.fault for finding in check_method(name, CPU, 32)}
     assert words in found[check]
     assert set(found) == set(CHECKS), "one fault does not end the others"
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("class Broken(:", r"SyntaxError.*broken_module\.py, line 1"),
+        ("value = 1\nraise RuntimeError('no luck')", r"RuntimeError: no luck, .*broken_module\.py line 2"),
+        ("from os import nonsense", "cannot import name 'nonsense'"),
+        ("import no_such_dependency", "no_such_dependency"),
+    ],
+)
+def test_a_module_of_ones_own_that_is_broken_says_where(
+    program: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_module.py").write_text(program)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match=words):
+        method_class("broken_module:Broken")
+
+
+@pytest.mark.parametrize("name", [":Foo", "..x:Foo", ".:Foo"])
+def test_a_name_that_is_no_module_is_a_usage_error(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot import"):
+        method_class(name)
 
 
 def test_a_method_that_cannot_be_imported_is_a_usage_error() -> None:

@@ -90,7 +90,7 @@ def train(cell: Cell, place: Workplace) -> None:
     def work(folder: Path) -> dict[str, Any]:
         torch.manual_seed(0)
         save_state(folder / "model.pt", {"method": build(spec, torch.device("cpu")).state_dict()})
-        entry = {"phase": "meta", "step": 1, "seconds": 1.0, "g_l1": 0.5}
+        entry = {"phase": "meta", "step": 1, "seconds": 1.0, "g_l1": 0.5, "gradient_norms": {"g": 2.0, "d": None}}
         write_json(folder / "log.json", [entry, {**entry, "step": 2, "seconds": 2.0}])
         return {"seconds": 2.0}
 
@@ -222,7 +222,8 @@ def test_feature_maps_are_drawn_by_the_adapted_model(studio: Studio, place: Work
 def test_training_curves_say_which_are_missing(studio: Studio, place: Workplace) -> None:
     train(studio.ours(), place)
     outcome = illustrate(["training"], studio)[0]
-    assert len(outcome.files) == 2 and "PATN" in outcome.skipped and "Ours (MSL)" not in outcome.skipped
+    assert len(outcome.files) == 4 and "PATN" in outcome.skipped and "Ours (MSL)" not in outcome.skipped
+    assert {path.stem for path in outcome.files} == {"training", "training-gradients"}
 
 
 def test_figures_of_scores_need_nothing_but_records(studio: Studio, place: Workplace) -> None:

@@ -1,5 +1,7 @@
 """A cell from rendering to its record, with a stand-in for the FID network so that no weights are needed."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import bench.cells
 import bench.metrics.features
 import bench.run
 from bench.cells import Workplace, stages
+from bench.errors import DataError
 from bench.plan import cells_of, plan
 from bench.progress import SilentReporter
 from bench.records import read_records
@@ -104,3 +107,34 @@ def test_a_plan_names_every_stage_once_and_does_nothing(place: Workplace) -> Non
     assert kinds.count("train") == 7, "four baselines, one warm start, two of Ours"
     assert kinds.count("generate") == kinds.count("score") == 10
     assert len(list(stored_stages(place.store))) == before
+
+
+def spoil(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 255
+    path.write_bytes(content)
+
+
+def test_images_that_were_damaged_are_not_scored(place: Workplace, tmp_path: Path) -> None:
+    own = replace(place, store=tmp_path / "store")
+    first = run_cell(PLAIN, own)
+    found = stages(PLAIN, own)
+    shutil.rmtree(found.score.folder)
+    spoil(found.generate.folder / "images.npy", -5)
+    for _ in range(2):  # nor kept as a failure of the work
+        with pytest.raises(DataError, match=r"images\.npy is damaged.*delete the folder"):
+            run_cell(PLAIN, own)
+    shutil.rmtree(found.generate.folder)
+    assert run_cell(PLAIN, own).metrics == first.metrics
+
+
+def test_pictures_that_were_damaged_are_not_trained_on(place: Workplace, tmp_path: Path) -> None:
+    own = replace(place, store=tmp_path / "store")
+    first = run_cell(PLAIN, own)
+    shutil.rmtree(stages(PLAIN, own).score.folder)
+    (pixels,) = (own.store / "packs").glob("*/pixels.npy")
+    spoil(pixels, 5000)
+    with pytest.raises(DataError, match=r"pixels\.npy is damaged.*delete the folder"):
+        run_cell(PLAIN, own)
+    shutil.rmtree(pixels.parent)
+    assert run_cell(PLAIN, own).metrics == first.metrics

@@ -42,7 +42,14 @@ def test_the_hash_is_of_the_set_of_modules() -> None:
 
 def test_code_that_is_said_to_give_the_same_results_is_the_code_that_is_there() -> None:
     files = (
-        *("bench/train.py", "bench/generate.py", "bench/score.py", "bench/metrics/lpips.py", "methods/finetune.py"),
+        *(
+            "bench/build.py",
+            "bench/train.py",
+            "bench/generate.py",
+            "bench/score.py",
+            "bench/metrics/lpips.py",
+            "methods/finetune.py",
+        ),
         *("bench/data/recipe.py", "bench/data/avatars/export.py"),
         *(
             "ours/method.py",

@@ -14,15 +14,17 @@ from torch import nn
 
 import bench.speed.clock
 import bench.speed.make
+import bench.speed.steps
 from bench.build import build
 from bench.cli import main
+from bench.spec import TrainSpec
 from bench.speed.clock import Clock, Quartiles, Timed, interleave
 from bench.speed.make import TOPICS, measure_speed
 from bench.speed.memory import KEPT, SUITE, WHOLE, difference, measure
 from bench.speed.meta import passes
 from bench.speed.published import Convolution, Counted
 from bench.speed.record import Group, Line, Scope, line
-from bench.speed.steps import WAYS, Steps, has_dropout, trained_networks
+from bench.speed.steps import WAYS, Steps, Way, has_dropout, trained_networks
 from bench.speed.table import speed_table
 from methods import METHODS
 
@@ -143,6 +145,28 @@ def test_a_step_is_computed_in_the_way_it_says() -> None:
     apart = half.apart(plain), last.apart(plain)
     assert apart[0] is not None and apart[1] is not None
     assert 1e-5 < apart[0] < 0.1 and apart[1] < 1e-5
+
+
+def test_compiled_steps_are_left_out_with_their_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, made = SCOPE.spec(SCOPE.cell("pix2pix")), []
+
+    class Made(Steps):
+        def __init__(self, spec: TrainSpec, stretch: str, device: torch.device, way: Way) -> None:
+            made.append(way.name)
+            super().__init__(spec, stretch, device, replace(way, compiled=False, precision="fp32"))
+
+    monkeypatch.setattr(bench.speed.steps, "Steps", Made)
+    for compiles, pays in ((False, True), (True, False), (True, True)):
+        monkeypatch.setattr(bench.speed.steps, "bf16_pays", lambda device, pays=pays: pays)
+        made.clear()
+        lines = bench.speed.steps._in_all_ways(spec, "joint", replace(SCOPE, compiles=compiles))
+        assert [line.name for line in lines] == [way.name for way in WAYS], "what is left out has a line too"
+        left_out = {line.name: " ".join(line.notes) for line in lines if line.name not in made}
+        assert set(left_out) == {
+            way.name for way in WAYS if way.compiled and not (compiles and (pays or way.precision == "fp32"))
+        }
+        words = "--no-compile" if not compiles else "slower than fp32 here"
+        assert all(words in reason for reason in left_out.values())
 
 
 def test_networks_with_dropout_are_known() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import FailedBefore
+from bench.errors import DataError, FailedBefore
 from bench.store import Stage, remove, stored_stages, superseded
 
 
@@ -78,3 +78,46 @@ def test_gc_takes_what_newer_code_has_replaced_and_nothing_else(tmp_path: Path) 
     for found in going:
         remove(found)
     assert stage(tmp_path, "code-2").done and stage(tmp_path, "code-1", seed=7).done
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"summary": 3}', '{"summary": {}, "files": []}'])
+def test_a_damaged_marker_names_the_folder_to_delete(tmp_path: Path, content: str) -> None:
+    stage(tmp_path).run(lambda folder: {})
+    (stage(tmp_path).folder / "done.json").write_text(content)
+    with pytest.raises(DataError, match=r"done\.json is damaged.*delete the folder"):
+        stage(tmp_path).summary()
+
+
+def test_files_of_a_finished_stage_are_vouched_for(tmp_path: Path) -> None:
+    def work(folder: Path) -> dict[str, object]:
+        (folder / "images.npy").write_bytes(bytes(100))
+        (folder / "checkpoint-3.pt").write_bytes(bytes(100))  # goes afterwards
+        return {}
+
+    made = stage(tmp_path)
+    made.run(work)
+    (made.folder / "checkpoint-3.pt").unlink()
+    made.check()
+    (made.folder / "images.npy").write_bytes(bytes(99) + b"x")
+    with pytest.raises(DataError, match=r"images\.npy is damaged.*delete the folder"):
+        made.check()
+    (made.folder / "images.npy").unlink()
+    with pytest.raises(DataError, match=r"images\.npy cannot be read.*delete the folder"):
+        made.check()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"again": true}', '{"again": true, "time": "x"}'])
+def test_a_failure_that_says_nothing_is_none(tmp_path: Path, content: str) -> None:
+    stage(tmp_path).folder.mkdir(parents=True)
+    (stage(tmp_path).folder / "failed.json").write_text(content)
+    (stage(tmp_path).folder / ".hidden").mkdir()  # somebody else's
+    assert stage(tmp_path).run(lambda folder: {"done": True}) == {"done": True}
+
+
+def test_a_damaged_description_hides_no_other_stage_from_whoever_lists_them(tmp_path: Path) -> None:
+    stage(tmp_path).run(lambda folder: {})
+    stage(tmp_path, seed=1).run(lambda folder: {})
+    for content in ("", "[]", "{}"):
+        (stage(tmp_path).folder / "stage.json").write_text(content)
+        assert [found.folder for found in stored_stages(tmp_path)] == [stage(tmp_path, seed=1).folder]
+        assert superseded(tmp_path) == []

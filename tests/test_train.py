@@ -9,12 +9,16 @@ import pytest
 import torch
 
 import bench.train as loop
+from bench.build import build
 from bench.checkpoint import load_state
+from bench.data.batches import pair_batch
 from bench.errors import Interrupted, NonFiniteLoss
+from bench.files import read_json
+from bench.gradients import gradient_norms
 from bench.progress import SilentReporter
 from bench.spec import TrainSpec
 from bench.train import train
-from methods.interface import Budget
+from methods.interface import Budget, Progress
 from tests.made_pack import made_pack
 
 CPU = torch.device("cpu")
@@ -112,3 +116,30 @@ def test_identity_holds_what_decides_and_not_what_it_is_called() -> None:
     assert spec(preset="quick", variant="x").identity() == spec().identity()
     assert spec(width=0.25).identity() != spec().identity()
     assert spec(warm_start=spec()).identity() != spec().identity()
+
+
+def test_the_log_has_the_norm_of_the_gradients_that_an_optimiser_took(tmp_path: Path) -> None:
+    run(tmp_path / "trained")
+    log = read_json(tmp_path / "trained" / "log.json")
+    assert log and all(set(entry["gradient_norms"]) == {"optimiser"} for entry in log)
+    assert all(entry["gradient_norms"]["optimiser"] > 0 for entry in log)
+
+    method: Any = build(spec(), CPU)
+    (phase,) = method.phases()
+    found: dict[str, float | None] = {}
+    batch = pair_batch(made_pack(), 0, 0, phase.batch)
+    with gradient_norms(method, found):
+        inner = torch.optim.SGD([torch.ones(1, requires_grad=True)], 0.1)  # not the method's
+        inner.param_groups[0]["params"][0].grad = torch.ones(1)
+        inner.step()
+        method.train_step(batch, Progress(phase, 0))
+    gradients = torch.cat([p.grad.flatten() for p in method.net.parameters()])
+    assert found == {"optimiser": pytest.approx(float(gradients.norm()), rel=1e-5)}
+
+    for parameter in method.net.parameters():
+        parameter.grad = torch.full_like(parameter, float("nan"))
+    with gradient_norms(method, found):
+        method.optimiser.step()
+    assert found == {"optimiser": None}, "JSON has no NaN"
+    method.train_step(batch, Progress(phase, 1))
+    assert found == {"optimiser": None}, "nothing is noted outside"

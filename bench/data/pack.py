@@ -4,7 +4,7 @@
   pixels.npy      uint8 [N, H, W, 4]: RGB composited on white, alpha
   keypoints.npy   float32 [N, 17, 3]
   index.npy       int32 [N, 3]: character, view (VIEWS, -1 for dance), clip (CLIPS, -1 for basic views)
-  pack.json       names, split and tags by character, digests; written last
+  pack.json       names, split and tags by character, digests of the data and of the files; written last
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ from bench.data.origin import Remedy, how_to_make
 from bench.data.recipe import Recipe
 from bench.data.trust import pack_fault
 from bench.errors import FULL, DataError, DiskFull, UsageError
-from bench.files import read_json, write_json
+from bench.files import read_json, sha256_of, write_json
 from bench.presets import DataSize
 
 SCHEMA = 1
+FILES = ("pixels.npy", "keypoints.npy", "index.npy")
 RESIDENT_SHARE = 0.3  # of a GPU's free memory that the pack may take to live there
 
 I64 = NDArray[np.int64]
@@ -61,7 +62,9 @@ class Pack:
     character: NDArray[np.int32]  # [N]
     view: NDArray[np.int8]  # [N], index into VIEWS or -1
     clip: NDArray[np.int8]  # [N], index into CLIPS or -1
+    files: dict[str, str] = field(default_factory=dict, repr=False)  # sha256 by name; none in packs of before
     _resident: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _checked: set[str] = field(default_factory=set, repr=False)
 
     def __len__(self) -> int:
         return len(self.character)
@@ -75,6 +78,17 @@ class Pack:
     def alpha(self) -> NDArray[np.uint8]:
         """`[N, H, W]`, the foreground."""
         return self.pixels[..., 3]
+
+    def check(self) -> None:
+        """Raises DataError where a file is not the one that was packed; reads all of them, once a process."""
+        if "files" in self._checked:
+            return
+        for name, digest in self.files.items():
+            if sha256_of(self.folder / name) != digest:
+                raise DataError(
+                    f"{self.folder / name} is damaged: its sha256 is not the recorded one; {_again(self.folder)}"
+                )
+        self._checked.add("files")
 
     def characters(self, split: str) -> I64:
         """Indices of the characters of a split, in the order of their names."""
@@ -136,9 +150,7 @@ def open_pack(folder: Path) -> Pack:
     """Open a pack; raises DataError where there is none or it is not whole."""
     if not (folder / "pack.json").exists():
         raise DataError(f"{folder}: no data set that can be used (no pack.json); {how_to_make(folder)}")
-    # a pack without the data set is one of the store's, and made again when it is asked for
-    whole = (folder / "manifest.json").exists()
-    again = Remedy.of(folder).whole if whole else "delete the folder and make it again"
+    again = _again(folder)
     try:
         description = read_json(folder / "pack.json")
         if description["schema"] != SCHEMA:
@@ -146,6 +158,7 @@ def open_pack(folder: Path) -> Pack:
         # copy-on-write: torch wants writable memory, and nothing may ever change the file
         pixels = np.load(folder / "pixels.npy", mmap_mode="c")
         keypoints, index = np.load(folder / "keypoints.npy"), np.load(folder / "index.npy")
+        files = {str(name): str(digest) for name, digest in description.get("files", {}).items()}
         fault = pack_fault(description, pixels, keypoints, index)
     except (*UNREADABLE, MemoryError, tokenize.TokenError) as error:  # the last: numpy parses a header as Python
         raise DataError(f"{folder.name}: not a whole pack ({error}); {again}") from error
@@ -164,7 +177,14 @@ def open_pack(folder: Path) -> Pack:
         character=index[:, 0],
         view=index[:, 1].astype(np.int8),
         clip=index[:, 2].astype(np.int8),
+        files={name: digest for name, digest in files.items() if name in FILES},
     )
+
+
+def _again(folder: Path) -> str:
+    """A pack without the data set is one of the store's, and made again when it is asked for."""
+    whole = (folder / "manifest.json").exists()
+    return Remedy.of(folder).whole if whole else f"delete the folder {folder} and run the same command again"
 
 
 def _fitted(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -257,6 +277,7 @@ def build_pack(
                 "names": names,
                 "splits": [part[name] for name in names],
                 "tags": tags,
+                "files": {name: sha256_of(building / name) for name in FILES},
             },
         )
         building.replace(folder)

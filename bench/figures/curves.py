@@ -17,10 +17,13 @@ SMOOTHED = 40  # a loss is drawn as moving means over a 40th of its entries, the
 
 
 @styled
-def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], path_stem: Path) -> list[Path]:
+def training_curves(
+    logs: Mapping[str, Sequence[Mapping[str, Any]]], path_stem: Path, quantity: str = "loss"
+) -> list[Path]:
     """Every loss of every method against seconds in training steps, a panel a method.
 
-    `logs` has the entries of `log.json` by title: phase, step, seconds (running on over the phases) and losses.
+    `logs` has the entries of `log.json` by title: phase, step, seconds (running on over the phases) and losses, or
+    whatever else the `quantity` is called.
     A dotted line is where a phase ends. Losses of different methods are weighted differently and cannot be
     compared by height. Raises DataError if there is nothing to draw.
     """
@@ -56,7 +59,7 @@ def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], path_stem: 
         if number + columns >= len(drawn):
             axes.set_xlabel("seconds in training steps")
         if number % columns == 0:
-            axes.set_ylabel("loss")
+            axes.set_ylabel(quantity)
     # a loss has one colour in every panel, so one legend serves them all
     shown = [name for name in names if name in handles]
     figure.legend(
@@ -82,7 +85,7 @@ def loss_name(name: str) -> str:
 
 
 def _losses(entry: Mapping[str, Any]) -> list[str]:
-    return [name for name in entry if name not in ("phase", "step", "seconds")]
+    return [name for name in entry if name not in ("phase", "step", "seconds", "gradient_norms")]
 
 
 @styled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import bench.figures as figures
 from bench.cells import stages
@@ -27,7 +28,7 @@ def rows_of_table1(studio: Studio) -> Made:
 
 
 def training(studio: Studio) -> Made:
-    """The losses of every training of Table 1."""
+    """The losses and gradient norms of every training of Table 1."""
     logs, missing = {}, []
     for cell in table1_cells(studio.base):
         found = stages(cell, studio.place)
@@ -41,7 +42,22 @@ def training(studio: Studio) -> Made:
     if not logs:
         raise NotInStore("nothing has been trained yet")
     paths = figures.training_curves(logs, studio.folder / "training")
-    return Made(paths, "Losses in training, as moving means; the logged values faintly behind them.", missing)
+    said = "Losses in training, as moving means; the logged values faintly behind them."
+    norms = {title: _gradient_norms(log) for title, log in logs.items()}
+    if any(norms.values()):
+        paths += figures.training_curves(norms, studio.folder / "training-gradients", "gradient norm")
+        said += " training-gradients.*: norms of the gradients, an optimiser a line."
+    return Made(paths, said, missing)
+
+
+def _gradient_norms(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The log with gradient norms in the place of losses; without entries of before they were logged."""
+    kept = ("phase", "step", "seconds")
+    return [
+        {**{name: entry[name] for name in kept}, **{n: v for n, v in entry["gradient_norms"].items() if v is not None}}
+        for entry in log
+        if entry.get("gradient_norms")
+    ]
 
 
 def _rows(studio: Studio) -> list[Record]:

@@ -145,7 +145,9 @@ def _in_all_ways(spec: TrainSpec, stretch: str, scope: Scope) -> tuple[Line, ...
 
 @cache
 def bf16_pays(device: torch.device) -> bool:
-    """Whether a convolution in bfloat16 is faster than in float32: some processors have units for it, some make do."""
+    """Whether bfloat16 is worth compiling for: always on a GPU; some processors have units for it, others make do."""
+    if device.type != "cpu":
+        return True
 
     def seconds(precision: str) -> float:
         x, layer = torch.randn(4, 64, 32, 32, device=device), torch.nn.Conv2d(64, 64, 3, padding=1, device=device)
