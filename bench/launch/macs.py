@@ -6,6 +6,7 @@ any memory. What is counted is what a step does: discriminators, perceptual term
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -94,6 +95,7 @@ def rough(spec: TrainSpec) -> float:
     return samples * (BACKWARD * draw + DISCRIMINATOR * judge)
 
 
+@cache  # what is rough, tuned or drawn asks for the same few networks, cell after cell
 def network_macs(method: str, preset_name: str) -> tuple[int, int]:
     """Multiply-accumulates of one image: of everything that draws, and of all discriminators."""
     draw = judge = 0
