@@ -69,7 +69,7 @@ class DiskFull(BenchError):
 
 
 class Interrupted(BenchError):
-    """Stopped by a signal after a checkpoint; the same command goes on from there."""
+    """Stopped by a signal. The message says what is kept and whether the same command goes on from there."""
 
     exit_code = 75
 

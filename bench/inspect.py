@@ -9,7 +9,7 @@ import torch
 from bench.build import method_class
 from bench.presets import preset
 from methods.count import count
-from methods.interface import Budget, Setup
+from methods.interface import Budget, Method, Setup
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,18 @@ def inspect(method: str, preset_name: str) -> list[NetworkReport]:
         batch=1,
         device=torch.device("meta"),
     )
-    built = method_class(method)(setup)
+    built = _built(method_class(method), setup)
     reports = []
     for probe in built.probes():
         counted = count(probe)
         reports.append(NetworkReport(probe.name, counted.parameters, counted.macs, tuple(counted.output_shape)))
     return reports
+
+
+def _built(method: type[Method], setup: Setup) -> Method:
+    """On the meta device from the first: else networks are drawn at random on the CPU, seconds each at full width."""
+    try:
+        with torch.device("meta"):
+            return method(setup)
+    except (RuntimeError, TypeError):  # one that looks at values as it is built
+        return method(setup)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench.build import method_class
 from bench.cells import Stages, Workplace, equal_samples, record_path, stages
@@ -200,15 +203,27 @@ def _expected(stage: Stage, cell_stages: Stages, results: Path) -> tuple[float |
         for joints in dict.fromkeys((cell.joints, EXACT))
         for seed in (cell.seed, 0, 1)
     )
-    found = [path for other in others if (path := record_path(other, results)).exists()]
-    if not found:
-        return None, ""
-    record = read_json(found[0])
-    seconds, device = record["seconds"], str(record["environment"]["device"])
     field = "warm_start" if stage is cell_stages.warm_start else stage.kind
+    for other in others:
+        with contextlib.suppress(*NO_RECORD):
+            return _recorded(read_json(record_path(other, results)), field)
+    return None, ""
+
+
+NO_RECORD = (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError)
+"""What reading an estimate from a file raises that is not there or is no record: an estimate can do without."""
+
+
+def _recorded(record: Any, field: str) -> tuple[float, str]:
+    """Seconds of a step and the device, by a record; raises one of NO_RECORD."""
+    seconds, device = record["seconds"], str(record["environment"]["device"])
     if field == "generate":
-        return float(seconds["generate"] + seconds["adapt_per_character"] * record["data"]["characters"]), device
-    return float(seconds.get(field, 0.0)), device
+        taken = float(seconds["generate"] + seconds["adapt_per_character"] * record["data"]["characters"])
+    else:
+        taken = float(dict(seconds).get(field, 0.0))
+    if not 0 <= taken < math.inf:
+        raise ValueError(f"{taken} seconds")
+    return taken, device
 
 
 def equal_seconds_cell(base: Cell, place: Workplace) -> Cell:

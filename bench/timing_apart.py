@@ -65,9 +65,9 @@ def jobs_of(
     """
     if repetitions < MINIMUM:
         raise UsageError(f"--repetitions must be at least {MINIMUM}, not {repetitions}")
-    if seconds < 0:
-        raise UsageError(f"--seconds must not be negative, as {seconds:g} is")
-    if passes < 1 or (lr is not None and lr <= 0):
+    if not seconds >= 0:  # nor NaN, which no comparison holds for
+        raise UsageError(f"--seconds must be a number from 0, not {seconds:g}")
+    if passes < 1 or not (lr is None or lr > 0):
         raise UsageError("--passes must be at least 1, and --lr above 0")
 
     def rate(cell: Cell) -> float:

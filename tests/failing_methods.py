@@ -13,7 +13,7 @@ import bench.cells
 import bench.metrics.features
 from bench.cells import Workplace
 from bench.launch.worker import work
-from methods import PairBatch, Progress
+from methods import PairBatch, Progress, Setup
 from tests.example_method import Plain
 from tests.test_run import MeanColours
 
@@ -40,6 +40,14 @@ class Looking(Plain):
 
     def train_step(self, batch: PairBatch, progress: Progress) -> Losses:
         return super().train_step(batch, progress) if float(batch.source.mean()) < 2 else {}
+
+
+class LookingAsBuilt(Plain):
+    """Decides by a value before it is whole."""
+
+    def __init__(self, setup: Setup) -> None:
+        if float(torch.ones(1)) == 1:
+            super().__init__(setup)
 
 
 class Slow(Plain):

@@ -1,11 +1,17 @@
 """The command line: quick help, and errors that end in one line, a fix and a documented exit code."""
 
+import errno
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from bench.cli import main
+from bench.cli.shared import check_folder
+from bench.errors import Stopped, UsageError
 
 
 def bench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -64,6 +70,102 @@ def test_wrong_input_ends_in_one_line_that_names_the_fix(
     assert words in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, "one line, no traceback"
     assert not any(tmp_path.iterdir()), "nothing is left behind"
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
+    """Exit code and stderr of a command in this process, which has torch already; on stdout nothing."""
+    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+    with pytest.raises(SystemExit) as exit_of:
+        main()
+    said = capsys.readouterr()
+    assert not said.out and "Traceback" not in said.err
+    return exit_of.value.code, said.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(("run", "--method", "ours", "--preset", "smoke"), ("table1", "--preset", "smoke"), ("plan", "table1")),
+        *(("time",), ("speed", "--quick"), ("figures",), ("verify",), ("export",), ("data", "make"), ("report",)),
+    ],
+)
+def test_a_place_that_is_no_folder_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "a-file"
+    file.touch()
+    (tmp_path / "nowhere").symlink_to("gone")
+    options = ["--results"] if "speed" in command else ["--results", "--store"]
+    for option in options:
+        for place in (
+            file,
+            file / "below",
+            tmp_path / "nowhere",
+            *([Path("/proc/x")] if Path("/proc/self").exists() else []),
+        ):
+            code, said = refusal(monkeypatch, capsys, *command, option, str(place))
+            assert code == 2 and f"{option} {place}: " in said and "name a folder" in said
+            assert len(said.splitlines()) == 1
+    if "speed" not in command:
+        monkeypatch.setenv("BENCH_STORE", str(file))
+        code, said = refusal(monkeypatch, capsys, *command)
+        assert code == 2 and f"BENCH_STORE {file}: " in said
+    assert {path.name for path in tmp_path.iterdir()} == {"a-file", "nowhere"}, "looking leaves no trace"
+
+
+def test_a_results_folder_that_takes_no_files_is_refused_where_it_is_written_and_not_where_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(**_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
+    with pytest.raises(UsageError, match=f"--results {tmp_path}: nothing can be written in .*Permission denied"):
+        check_folder("--results", tmp_path)
+    check_folder("--results", tmp_path, written=False)
+    with pytest.raises(UsageError, match="nothing can be written"):
+        check_folder("--results", tmp_path / "new", written=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "--method", "ours", "--workers", "0"), "--workers"),
+        (("table1", "--workers", "-3"), "--workers"),
+        (("data", "render", "--avatars", ".", "--out", "x", "--workers", "0"), "--workers"),
+        (("time", "--methods", ","), "--methods ',' names nothing"),
+        (("time", "--variants", ""), "--variants '' names nothing"),
+        (("time", "--seconds", "nan", "--preset", "smoke"), "--seconds must be a number from 0, not nan"),
+        (("time", "--lr", "nan", "--preset", "smoke"), "--lr above 0"),
+        (("table1", "--also", ",", "--preset", "smoke"), "--also ',' names nothing"),
+        (("figures", "--only", " , ", "--preset", "smoke"), "--only ' , ' names nothing"),
+        (("plan", "table1", "--gpus", ",", "--preset", "smoke"), "--gpus ',': give whole numbers"),
+    ],
+)
+def test_a_value_that_means_nothing_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, said = refusal(monkeypatch, capsys, *arguments)
+    assert code == 2 and words in said and not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", [("plan", "table1"), ("run", "--method", "ours", "--dry-run")])
+def test_a_plan_that_a_signal_stops_promises_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    def stopped(*_: object) -> None:
+        raise Stopped
+
+    monkeypatch.setattr("bench.plan.plan", stopped)
+    monkeypatch.chdir(tmp_path)
+    code, said = refusal(monkeypatch, capsys, *command, "--preset", "smoke")
+    assert code == 75 and said == "bench: interrupted before the plan was made; nothing has been run\n"
 
 
 def test_methods_are_listed_with_their_papers() -> None:

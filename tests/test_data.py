@@ -208,6 +208,18 @@ def test_annotations_are_coco(made: Path) -> None:
         assert coco["images"][0]["file_name"] in archive.namelist()
 
 
+def test_what_the_message_about_a_damaged_character_says_mends_it(tmp_path: Path) -> None:
+    whole = make_dataset(RECIPE, tmp_path, workers=1, source=painted)
+    path = whole.path_of("c0000001")
+    path.write_bytes(path.read_bytes()[:900])
+    with pytest.raises(DataError, match="delete the file and manifest.json and run `bench data make` again"):
+        make_dataset(RECIPE, tmp_path, workers=1, source=painted).read("c0000001")
+    path.unlink()
+    (whole.folder / "manifest.json").unlink()
+    assert make_dataset(RECIPE, tmp_path, workers=1, source=painted).pixel_digest == whole.pixel_digest
+    assert check(whole.folder) == []
+
+
 def test_good_data_have_no_faults(made: Path) -> None:
     assert check(made) == []
 

@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 
 import bench.cells
+import bench.inspect
 import bench.launch.forecast
 from bench.cells import Workplace, stages
+from bench.inspect import inspect
 from bench.launch import macs
 from bench.launch.forecast import Gpu, forecast
 from bench.launch.macs import network_macs
-from bench.plan import EQUAL_SECONDS, cells_of
+from bench.plan import EQUAL_SECONDS, cells_of, plan
 from bench.progress import SilentReporter
 from bench.spec import Cell
+from methods.count import Count, count
+from methods.interface import Probe
 from tests.test_run import PLAIN, MeanColours
 
 BASE = Cell("ours", "smoke", device="cpu")
@@ -63,6 +67,41 @@ def test_seconds_of_a_cpu_say_nothing_of_gpus(place: Workplace) -> None:
     record(place, "cpu")
     found = forecast([PATN], place, [1], Gpu())
     assert found.rows[0].training_hours < 0.01 and not found.measured
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "7", '{"seconds": 3}', '{"seconds": {"train": "long"}}', "[" * 10**5],
+)
+def test_a_file_that_is_no_record_says_nothing_of_seconds_and_the_next_does(place: Workplace, text: str) -> None:
+    record(place, "cuda")
+    folder = place.results / "smoke" / "records"
+    whole = (folder / "patn-1shot-s0.json").read_text()
+    (folder / "patn-1shot-s0.json").write_text(text)
+    assert {stage.seconds for stage in plan([PATN], place)} == {None}
+    assert forecast([PATN], place, [1], Gpu()).rows[0].basis == "estimate"
+    (folder / "patn-1shot-s1.json").write_text(whole)
+    assert forecast([PATN], place, [1], Gpu()).rows[0].training_hours == pytest.approx(2)
+
+
+def test_networks_are_counted_without_memory_for_them_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = []
+
+    def seen(probe: Probe) -> Count:
+        devices.extend(parameter.device.type for parameter in probe.module.parameters())
+        return count(probe)
+
+    monkeypatch.setattr(bench.inspect, "count", seen)
+    network_macs.cache_clear()
+    counted = network_macs("pg2", "paper")
+    assert set(devices) == {"meta"}
+    devices.clear()
+    assert network_macs("pg2", "paper") == counted and not devices
+
+
+def test_a_method_that_looks_at_values_as_it_is_built_is_counted_too() -> None:
+    looking, plain = (inspect(name, "smoke") for name in ("tests.failing_methods:LookingAsBuilt", PLAIN.method))
+    assert looking == plain
 
 
 def test_more_gpus_are_never_slower_and_never_faster_than_the_longest_chain(

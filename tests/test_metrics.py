@@ -251,7 +251,7 @@ def danbooru_resnet18(monkeypatch: pytest.MonkeyPatch):
     state = danbooru_tagger(DANBOORU["danbooru-resnet18"])[1].state_dict()
 
     def load(name: str, fetch: bool = True) -> weights.LoadedWeights:
-        return weights.LoadedWeights(state, name, "upstream", "0" * 64, "")
+        return weights.LoadedWeights(lambda: state, name, "upstream", "0" * 64, "")
 
     monkeypatch.setattr(weights, "load", load)
     return state

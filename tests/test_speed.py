@@ -17,6 +17,7 @@ import bench.speed.make
 import bench.speed.steps
 from bench.build import build
 from bench.cli import main
+from bench.errors import Stopped
 from bench.spec import TrainSpec
 from bench.speed.clock import Clock, Quartiles, Timed, interleave
 from bench.speed.make import TOPICS, measure_speed
@@ -245,6 +246,13 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
         (("--preset", "smok"), "did you mean 'smoke'?"),
         (("--rounds", "2"), "--rounds must be at least 3"),
         (("--threads", "0"), "--threads must be at least 1"),
+        (("--only", ","), "--only ',' names nothing"),
+        (("--methods", ""), "--methods '' names nothing"),
+        (("--seconds", "-1"), "--seconds must be a finite number from 0, not -1"),
+        (("--seconds", "nan"), "--seconds must be a finite number from 0, not nan"),
+        (("--quick", "--seconds", "inf"), "--seconds must be a finite number from 0, not inf"),
+        (("--quick", "--rounds", "0"), "--rounds must be at least 3"),
+        (("--quick", "--preset", "foo"), "unknown preset 'foo'"),
     ],
 )
 def test_a_wrong_request_ends_in_one_line_that_names_the_fix(
@@ -282,6 +290,29 @@ def test_what_a_run_measured_that_is_broken_off_is_kept_and_called_unfinished(
     monkeypatch.setattr(bench.speed.make, "TOPICS", {"one": one, "two": one})
     assert "UNFINISHED" not in measure_speed(SCOPE, (), tmp_path).caption
     assert files() == {"speed-quick.md"}
+
+
+def test_a_signal_ends_with_75_and_says_where_what_was_measured_is_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def one(scope: Scope) -> list[Group]:
+        return [Group("one", "a heading", (Line("first", Quartiles.of([1.0])),))]
+
+    def stopped(scope: Scope) -> list[Group]:
+        raise Stopped
+
+    kept = tmp_path / "bench" / "speed-quick-unfinished.md"
+    for topics, words in (
+        ({"one": stopped, "two": one}, "interrupted before anything was measured; the same command begins again"),
+        ({"one": one, "two": stopped}, f"what was measured is in {kept}, and the same command begins again"),
+    ):
+        monkeypatch.setattr(bench.speed.make, "TOPICS", topics)
+        assert not kept.exists()
+        with pytest.raises(SystemExit) as exit_of:
+            run(monkeypatch, "--quick", "--device", "cpu", "--results", str(tmp_path))
+        said = capsys.readouterr().err
+        assert exit_of.value.code == 75 and words in said and "goes on" not in said
+    assert kept.exists()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ import torch
 
 from bench import weights
 from bench.errors import UsageError, WeightsMissing
-from bench.weights import convert, fetch, table
+from bench.weights import cache, convert, fetch, table
 from bench.weights.fetch import FetchError, UnreadableWeights
 from bench.weights.table import Registry, Upstream, Weights
 
@@ -217,6 +217,36 @@ def test_a_converted_file_that_changed_is_not_loaded(enter):
     assert "has changed" in weights.verify("tiny").fault
     with pytest.raises(WeightsMissing, match="has changed"):
         weights.load("tiny")
+
+
+def test_a_file_is_hashed_and_read_once_for_all_who_ask_until_it_changes(enter, monkeypatch):
+    content = saved(STATE)
+    enter(Upstream("http://127.0.0.1:9/tiny.pth", sha256(content), "torchvision"))
+    weights.folder().mkdir(parents=True)
+    (weights.folder() / "tiny.pth").write_bytes(content)
+    path, hashed = weights.resolve("tiny"), []
+
+    def counted(file: Path) -> str:
+        hashed.append(file)
+        return fetch.sha256_of(file)
+
+    monkeypatch.setattr(cache, "sha256_of", counted)
+    loaded = [weights.load("tiny") for _ in range(3)]
+    assert {one.sha256 for one in loaded} == {sha256(content)} and hashed == [path]
+    assert torch.equal(loaded[0].state_dict["features.0.weight"], STATE["features.0.weight"]) and hashed == [path]
+    assert weights.verify("tiny").fault == "" and hashed == [path] * 2, "verifying reads the file anew"
+    times, damaged = path.stat(), bytearray(path.read_bytes())
+    damaged[-1] ^= 1
+    path.with_suffix(".new").write_bytes(damaged)
+    path.with_suffix(".new").replace(path)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # of the same size and time as before
+    with pytest.raises(WeightsMissing, match="has changed"):
+        weights.load("tiny")
+    with pytest.raises(WeightsMissing, match="has changed"):
+        _ = loaded[1].state_dict
+    path.unlink()
+    with pytest.raises(WeightsMissing, match="is gone"):
+        _ = loaded[1].state_dict
 
 
 def test_a_converted_file_of_another_source_file_is_made_again(enter):

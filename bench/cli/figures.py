@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.shared import Scored, print_json, with_options
+from bench.cli.shared import Scored, names_of, print_json, with_options
 from bench.cli.tables import SeedsOption, seeds_of
 from bench.errors import SkippedError, UsageError
 
@@ -17,7 +17,7 @@ from bench.errors import SkippedError, UsageError
 @with_options
 def figures(
     *,
-    only: Annotated[str, typer.Option("--only", help="Some of them, with commas, e.g. 1,6,8,training.")] = "",
+    only: Annotated[str | None, typer.Option("--only", help="Some of them, with commas, e.g. 1,6,8,training.")] = None,
     people: Annotated[
         Path | None,
         typer.Option("--people", help="For figure 7: a folder of images and their COCO annotations.json."),
@@ -31,7 +31,7 @@ def figures(
 
     if people is not None and not people.is_dir():
         raise UsageError(f"--people {people}: no such folder; give one with images and annotations.json")
-    names = chosen(only)
+    names = chosen(",".join(names_of("--only", only)))
     if people is None and not only:
         names.remove("7")  # nothing is missing where nobody asked for it
     if options.dry_run:

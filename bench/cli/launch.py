@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.shared import Scored, print_json, show_plan, with_options
+from bench.cli.shared import NOTHING_RUN, Scored, print_json, show_plan, stopped_with, with_options
 from bench.cli.tables import FinetuneOption, SeedsOption, seeds_of, show_outcomes
 from bench.errors import UsageError, unknown
 
@@ -32,15 +32,16 @@ def plan(
     options: Scored,
 ) -> None:
     """Print the stages a table needs, what of them is in the store, and how long the rest takes, here and on GPUs."""
-    from bench.launch.forecast import Gpu, forecast
-    from bench.plan import cells_named
+    with stopped_with(NOTHING_RUN):
+        from bench.launch.forecast import Gpu, forecast
+        from bench.plan import cells_named
 
-    base, place = options.cell(), options.workplace()
-    cells = [cell for of in cells_named(what, base, seeds_of(seeds, options), finetune).values() for cell in of]
-    wanted = gpus or ("" if options.preset in CPU_PRESETS else "1,8,64")
-    counts = _counts(wanted)
-    shown = forecast(cells, place, counts, Gpu(tflops, utilisation)) if counts else None
-    show_plan(cells, place, options.as_json, shown)
+        base, place = options.cell(), options.workplace()
+        cells = [cell for of in cells_named(what, base, seeds_of(seeds, options), finetune).values() for cell in of]
+        wanted = gpus or ("" if options.preset in CPU_PRESETS else "1,8,64")
+        counts = _counts(wanted)
+        shown = forecast(cells, place, counts, Gpu(tflops, utilisation)) if counts else None
+        show_plan(cells, place, options.as_json, shown)
 
 
 def _counts(text: str) -> list[int]:
@@ -48,7 +49,7 @@ def _counts(text: str) -> list[int]:
         found = [int(part) for part in text.split(",") if part]
     except ValueError:
         found = [0]
-    if any(count < 1 for count in found):
+    if any(count < 1 for count in found) or (text and not found):
         raise UsageError(f"--gpus '{text}': give whole numbers from 1 with commas, e.g. 1,8,64")
     return found
 

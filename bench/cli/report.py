@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.shared import Judged, print_json, with_options
+from bench.cli.shared import Judged, check_folder, print_json, with_options
 from bench.errors import SkippedError
 
 
@@ -24,6 +24,7 @@ def report(
 
     place, trial = options.workplace(), options.trial()
     target = out or options.results / options.preset / f"report{trial.suffix}"
+    check_folder("--out" if out else "--results", target)
     made = make_report(options.results, options.preset, place.store, target, options.folders(), trial)
     if options.as_json:
         print_json({"page": str(made.page), "without_pictures": dict(made.without_pictures)})

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import inspect
 import json
+import os
+import tempfile
 import time
 import tomllib
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.errors import UsageError, unknown
+from bench.errors import FULL, Interrupted, Stopped, UsageError, unknown
 
 if TYPE_CHECKING:
     from bench.cells import Workplace
@@ -34,12 +38,61 @@ TestDataOption = Annotated[
     typer.Option("--test-data", help="Test on this packed data set's test characters; default: those of --data."),
 ]
 JointsOption = Annotated[str, typer.Option("--joints", help="Of the test characters: exact, or detected (by MoveNet).")]
-ResultsOption = Annotated[Path, typer.Option("--results", help="Where records, tables and figures go.")]
+
+
+def check_folder(option: str, folder: Path, written: bool = True) -> None:
+    """Before any work is done for it: raises UsageError unless the folder is there or can be made.
+
+    `written`: one that is there must take files too. Leaves no trace.
+    """
+    place = folder.absolute()
+    try:
+        while not os.path.lexists(place):
+            place = place.parent
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{place} is no folder")
+        if written or place != folder.absolute():
+            # asking for rights is not enough: nothing can be made in /proc, whoever one is
+            with tempfile.TemporaryFile(dir=place):
+                pass
+    except OSError as error:
+        if error.errno in FULL:
+            return  # what is there already may be all that is wanted
+        why = (
+            error.strerror if error.errno == errno.ENOTDIR else f"nothing can be written in {place} ({error.strerror})"
+        )
+        raise UsageError(f"{option} {folder}: {why}; name a folder that can be written in, or a new one") from error
+    except ValueError as error:  # a path with a null in it
+        raise UsageError(f"{option} {str(folder)!r}: {error}; name a folder") from error
+
+
+READ_RESULTS = ("plan", "verify", "export", "report")
+"""Commands that only read what is under --results, which may be a copy nobody can write to; the last, with --out."""
+
+
+def _checked_results(context: typer.Context, path: Path) -> Path:
+    check_folder("--results", path, written=context.info_name not in READ_RESULTS)
+    return path
+
+
+def _checked_store(context: typer.Context, path: Path | None) -> Path | None:
+    from bench.store import default_root
+
+    # one that is full of finished work serves without being written to
+    check_folder("--store" if path else "BENCH_STORE", path or default_root(), written=False)
+    return path
+
+
+ResultsOption = Annotated[
+    Path, typer.Option("--results", callback=_checked_results, help="Where records, tables and figures go.")
+]
 StoreOption = Annotated[
     Path | None,
-    typer.Option("--store", help="Where data, models and images live (default $BENCH_STORE, .store)."),
+    typer.Option(
+        "--store", callback=_checked_store, help="Where data, models and images live (default $BENCH_STORE, .store)."
+    ),
 ]
-WorkersOption = Annotated[int | None, typer.Option("--workers", help="Processes that render data.")]
+WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes that render data.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 RetryOption = Annotated[bool, typer.Option("--retry", help="Do again what failed before; else it is only reported.")]
@@ -214,6 +267,31 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
+def names_of(option: str, text: str | None) -> list[str]:
+    """The names in an option's value, which has commas between them; none where it was not given.
+
+    Raises UsageError for a value without any: it would mean all of them.
+    """
+    if text is None:
+        return []
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not found:
+        raise UsageError(f"{option} '{text}' names nothing; give names with commas, or leave it out for all")
+    return found
+
+
+@contextlib.contextmanager
+def stopped_with(message: str) -> Iterator[None]:
+    """A signal ends the command with this message instead of the one that says that it goes on from the store."""
+    try:
+        yield
+    except Stopped:
+        raise Interrupted(message) from None
+
+
+NOTHING_RUN = "interrupted before the plan was made; nothing has been run"
+
+
 def print_json(value: Any) -> None:
     """JSON on stdout."""
     print(json.dumps(value, indent=1, ensure_ascii=False))
@@ -221,9 +299,10 @@ def print_json(value: Any) -> None:
 
 def show_plan(cells: Sequence[Cell | Later], place: Workplace, as_json: bool, forecast: Forecast | None = None) -> None:
     """Print the stages that `cells` need, their state, an estimate of the time, and what GPUs would take."""
-    from bench.plan import plan
+    with stopped_with(NOTHING_RUN):
+        from bench.plan import plan
 
-    stages = plan(cells, place)
+        stages = plan(cells, place)
     if as_json:
         listed = [
             {"stage": s.stage.kind, "label": s.stage.label, "key": s.stage.key, "state": s.state,

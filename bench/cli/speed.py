@@ -8,15 +8,18 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.shared import JsonOption, PresetOption, QuietOption, ResultsOption
+from bench.cli.shared import JsonOption, PresetOption, QuietOption, ResultsOption, names_of, stopped_with
 
+STOPPED = "interrupted before anything was measured; the same command begins again"
 TOPICS = "startup, steps, meta, adapt, generate, render, pack, features, frechet, published, memory"
 
 
 def speed(
     preset: PresetOption = "quick",
-    only: Annotated[str, typer.Option("--only", help=f"Topics, with commas: {TOPICS}.")] = "",
-    methods: Annotated[str, typer.Option("--methods", help="Some, with commas; default: all built-in ones.")] = "",
+    only: Annotated[str | None, typer.Option("--only", help=f"Topics, with commas: {TOPICS}.")] = None,
+    methods: Annotated[
+        str | None, typer.Option("--methods", help="Some, with commas; default: all built-in ones.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Tiny sizes, in seconds: does it work?")] = False,
     compiles: Annotated[
         bool, typer.Option("--compile/--no-compile", help="Compiled steps too; minutes for each method.")
@@ -34,25 +37,26 @@ def speed(
     """Speed as ratios: precisions, layouts, compiling, meta-steps, data, metrics, published code. Keeps no model."""
     # before numpy loads its BLAS, which reads them once
     os.environ.update({name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")})
-    from bench.build import pick_device
-    from bench.progress import reporter
-    from bench.speed.make import measure_speed
-    from bench.speed.record import Scope
+    with stopped_with(STOPPED):
+        from bench.build import pick_device
+        from bench.presets import preset as find
+        from bench.progress import reporter
+        from bench.speed.make import check_amounts, measure_speed
+        from bench.speed.record import Scope
 
-    scope = Scope(
-        preset_name="smoke" if quick else preset,
-        device=pick_device(device),
-        threads=threads,
-        rounds=3 if quick else rounds,
-        seconds=0.0 if quick else seconds,
-        quick=quick,
-        compiles=compiles and not quick,
-        methods=_names(methods),
-        report=reporter(quiet),
-    )
-    table = measure_speed(scope, _names(only), results)
+        # as they were given: with --quick others take their place
+        find(preset)
+        check_amounts(rounds, threads, seconds)
+        scope = Scope(
+            preset_name="smoke" if quick else preset,
+            device=pick_device(device),
+            threads=threads,
+            rounds=3 if quick else rounds,
+            seconds=0.0 if quick else seconds,
+            quick=quick,
+            compiles=compiles and not quick,
+            methods=tuple(names_of("--methods", methods)),
+            report=reporter(quiet),
+        )
+        table = measure_speed(scope, names_of("--only", only), results)
     print(table.to_json()) if as_json else table.print()
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())

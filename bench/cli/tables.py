@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.shared import Judged, Scored, Tested, print_json, show_plan, with_options
+from bench.cli.shared import Judged, Scored, Tested, names_of, print_json, show_plan, with_options
 from bench.errors import SkippedError, UsageError
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ def _table(
     jobs: str,
     recorded: bool,
     finetune: bool = False,
-    also: str = "",
+    also: str | None = None,
 ) -> None:
     """Plan or make a table, or take it from records, and print it."""
     from bench.launch import from_records, local
     from bench.plan import cells_of
 
-    further = [method.strip() for method in also.split(",") if method.strip()]
+    further = names_of("--also", also)
     place, cells = options.workplace(), cells_of(name, options.cell(), seeds_of(seeds, options), finetune, further)
     if options.dry_run:
         show_plan(cells, place, options.as_json)
@@ -92,7 +92,9 @@ def table1(
     jobs: JobsOption = "1",
     from_records: FromRecordsOption = False,
     finetune: FinetuneOption = False,
-    also: Annotated[str, typer.Option("--also", help="Further methods, with commas: dptn, package.module:Class.")] = "",
+    also: Annotated[
+        str | None, typer.Option("--also", help="Further methods, with commas: dptn, package.module:Class.")
+    ] = None,
     options: Scored,
 ) -> None:
     """The paper's Table 1: every method trained, scored on unseen characters, printed and written."""

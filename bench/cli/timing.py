@@ -6,17 +6,19 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.shared import Common, print_json, with_options
+from bench.cli.shared import Common, names_of, print_json, with_options
 from bench.errors import SkippedError, UsageError
 
 
 @with_options
 def time(
     *,
-    methods: Annotated[str, typer.Option("--methods", help="Some, with commas; default: all built-in ones.")] = "",
+    methods: Annotated[
+        str | None, typer.Option("--methods", help="Some, with commas; default: all built-in ones.")
+    ] = None,
     variants: Annotated[
-        str, typer.Option("--variants", help="Of ours, with commas: plain, msl, k2, wo-ml, wo-frm (plain,msl).")
-    ] = "",
+        str | None, typer.Option("--variants", help="Of ours, with commas: plain, msl, k2, wo-ml, wo-frm (plain,msl).")
+    ] = None,
     shots: Annotated[int, typer.Option("--shots", help="Support samples a character, in fine-tuning.")] = 4,
     passes: Annotated[int, typer.Option("--passes", help="Passes over them.")] = 10,
     lr: Annotated[float | None, typer.Option("--lr", help="Of fine-tuning; default: the preset's smallest.")] = None,
@@ -34,7 +36,7 @@ def time(
     if options.features != "auto":
         raise UsageError("--features are of FID, which `bench time` does not measure; leave it out")
     base, place = options.cell(shots=shots), options.workplace()
-    cells = cells_to_time(base, _names(methods), _names(variants))
+    cells = cells_to_time(base, names_of("--methods", methods), names_of("--variants", variants))
     jobs = jobs_of(cells, place, repetitions, seconds, lr, passes, finetune)
     if options.dry_run:
         if options.as_json:
@@ -49,7 +51,3 @@ def time(
     print_json(timings.to_dict()) if options.as_json else table3(timings).print()
     if timings.missing:
         raise SkippedError(f"done, but not measured: {'; '.join(timings.missing)}")
-
-
-def _names(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.data.origin import how_to_make
+from bench.data.origin import Remedy, how_to_make
 from bench.data.trust import CLIPS as CLIPS  # these three are part of the layout and of its public names
 from bench.data.trust import SPLITS as SPLITS
 from bench.data.trust import VIEWS as VIEWS
@@ -198,7 +198,8 @@ def open_character(path: Path) -> Path | zipfile.Path:
             raise ValueError(f"a file of more than {LARGEST_MEMBER >> 20} MiB is packed in it")
         return root / path.stem
     except UNREADABLE as error:
-        raise DataError(f"{path.name}: unreadable archive ({error}); delete the file and make it again") from error
+        remedy = Remedy.of(path.parent.parent).file
+        raise DataError(f"{path.name}: unreadable archive ({error}); {remedy}") from error
 
 
 def decode(content: bytes) -> U8:
@@ -230,9 +231,9 @@ def read_character(path: Path) -> CharacterFrames:
             raise ValueError(fault)
         images = np.stack([decode((root / file).read_bytes()) for file, _ in frames])
     except UNREADABLE as error:
+        remedy = Remedy.of(path.parent.parent).file
         raise DataError(
-            f"{path.name}: unreadable ({error}); run `bench data check` for every fault, or delete the file "
-            "and make it again"
+            f"{path.name}: unreadable ({error}); run `bench data check` for every fault, or {remedy}"
         ) from error
     return CharacterFrames(
         name=description["name"],

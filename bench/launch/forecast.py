@@ -6,6 +6,8 @@ are estimated from multiply-accumulates, at a throughput that is stated, and mar
 
 from __future__ import annotations
 
+import contextlib
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +22,7 @@ from bench.launch.drive import graph
 from bench.launch.macs import BACKWARD, network_macs, spec_of, training_macs
 from bench.launch.outcome import title_of
 from bench.launch.schedule import makespan, ranks
-from bench.plan import Later, NotYet, PlannedStage, plan, stage_name
+from bench.plan import NO_RECORD, Later, NotYet, PlannedStage, plan, stage_name
 from bench.presets import Preset, preset
 from bench.spec import Cell
 from bench.timing_record import Measurement, Timings
@@ -153,7 +155,6 @@ class Clock:
     def __init__(self, place: Workplace, gpu: Gpu) -> None:
         self._place, self._gpu = place, gpu
         self._score_seconds = _score_seconds(place.results)
-        self._networks = cache(network_macs)
 
     def stage(self, planned: PlannedStage) -> Expected:
         if planned.state == "done":
@@ -178,7 +179,7 @@ class Clock:
 
     def _macs(self, planned: PlannedStage, size: Preset) -> float:
         """Of a tune or a generate stage. Its longest schedule counts, for which one will be chosen is not known."""
-        draw, _ = self._networks(planned.cell.method, size.name)
+        draw, _ = network_macs(planned.cell.method, size.name)
         validation, test, images = self._people(size)
         shots = planned.cell.shots
         if planned.step == "tune":
@@ -223,6 +224,8 @@ def _score_seconds(results: Path) -> float:
     """Seconds to score an image: the median of all records, of whichever preset, for much of it runs on the CPU."""
     found = []
     for path in results.glob("*/records/*.json"):
-        record = read_json(path)
-        found.append(record["seconds"]["score"] / record["data"]["images"])
-    return statistics.median(found) if found else SCORE_SECONDS
+        with contextlib.suppress(*NO_RECORD):
+            record = read_json(path)
+            found.append(float(record["seconds"]["score"] / record["data"]["images"]))
+    usable = [seconds for seconds in found if math.isfinite(seconds)]
+    return statistics.median(usable) if usable else SCORE_SECONDS

@@ -6,6 +6,7 @@ any memory. What is counted is what a step does: discriminators, perceptual term
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -21,7 +22,7 @@ from bench.files import digest_of, read_json, write_json
 from bench.inspect import inspect
 from bench.spec import TrainSpec
 from bench.timing import stretches
-from methods.interface import EpisodeBatch, PairBatch, Phase, Progress, Setup
+from methods.interface import EpisodeBatch, PairBatch, PerceptualNets, Phase, Progress, Setup
 
 BACKWARD = 3  # a forward and a backward pass, in forward passes: gradients by inputs and by weights cost one each
 DISCRIMINATOR = 3 + 3 + 3  # with a real image, with a generated one, and once more for the generator
@@ -56,7 +57,7 @@ def spec_of(found: Stages, step: str) -> TrainSpec:
 
 def counted(spec: TrainSpec) -> float:
     """By one step of each stretch of the training whose steps cost the same."""
-    nets = perceptual_nets(spec.perceptual, torch.device("cpu"))
+    nets = _frozen_nets(tuple(spec.perceptual.items()))
     # what is fake cannot be moved, and need not be
     with FakeTensorMode(allow_non_fake_inputs=True), mock.patch.object(nn.Module, "to", lambda net, *_, **__: net):
         setup = Setup(
@@ -77,6 +78,12 @@ def counted(spec: TrainSpec) -> float:
     return total
 
 
+@lru_cache(maxsize=2)
+def _frozen_nets(hashes: tuple[tuple[str, str], ...]) -> PerceptualNets:
+    """Networks by name and hash of their weights, which trainings that are counted one after the other share."""
+    return perceptual_nets((name for name, _ in hashes), torch.device("cpu"))
+
+
 def _batch(phase: Phase, size: int) -> PairBatch | EpisodeBatch:
     def images(*shape: int) -> tuple[Tensor, Tensor]:
         return torch.empty(*shape, 3, size, size), torch.empty(*shape, 17, 3)
@@ -94,6 +101,7 @@ def rough(spec: TrainSpec) -> float:
     return samples * (BACKWARD * draw + DISCRIMINATOR * judge)
 
 
+@cache  # what is rough, tuned or drawn asks for the same few networks, cell after cell
 def network_macs(method: str, preset_name: str) -> tuple[int, int]:
     """Multiply-accumulates of one image: of everything that draws, and of all discriminators."""
     draw = judge = 0

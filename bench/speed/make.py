@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 
 from bench.build import method_class
 from bench.environment import command_line, describe, git_state
-from bench.errors import UsageError, unknown
+from bench.errors import Interrupted, Stopped, UsageError, unknown
 from bench.presets import preset
 from bench.render_table import Table
 from bench.speed.clock import MINIMUM
@@ -50,13 +51,10 @@ def measure_speed(scope: Scope, only: Sequence[str], results: Path) -> Table:
     What a run that is broken off has measured is left beside it as `…-unfinished.*`: it takes an hour.
 
     Raises UsageError, before anything is measured, for a preset, a topic or a method there is not, and for numbers that
-    make no sense.
+    make no sense; Interrupted, that says where it is, for a signal when something has been measured.
     """
     preset(scope.preset_name)
-    if scope.rounds < MINIMUM:
-        raise UsageError(f"--rounds must be at least {MINIMUM}, not {scope.rounds}")
-    if scope.threads < 1:
-        raise UsageError(f"--threads must be at least 1, not {scope.threads}")
+    check_amounts(scope.rounds, scope.threads, scope.seconds)
     for topic in only:
         if topic not in TOPICS:
             raise unknown("topic", topic, TOPICS)
@@ -71,15 +69,32 @@ def measure_speed(scope: Scope, only: Sequence[str], results: Path) -> Table:
     stem = results / "bench" / "-".join(parts)
     groups: list[Group] = []
     unfinished: list[Path] = []
-    for topic in chosen:
-        for group in TOPICS[topic](scope):
-            groups.append(group)
-            unfinished = speed_table(groups, facts, finished=False).write(stem.with_name(f"{stem.name}-unfinished"))
+    try:
+        for topic in chosen:
+            for group in TOPICS[topic](scope):
+                groups.append(group)
+                unfinished = speed_table(groups, facts, finished=False).write(stem.with_name(f"{stem.name}-unfinished"))
+    except Stopped:
+        if not unfinished:
+            raise
+        raise Interrupted(
+            f"interrupted; what was measured is in {unfinished[0]}, and the same command begins again"
+        ) from None
     table = speed_table(groups, facts)
     table.write(stem)
     for path in unfinished:
         path.unlink(missing_ok=True)
     return table
+
+
+def check_amounts(rounds: int, threads: int, seconds: float) -> None:
+    """Raises UsageError, by the option's name, for a number that makes no sense."""
+    if rounds < MINIMUM:
+        raise UsageError(f"--rounds must be at least {MINIMUM}, not {rounds}")
+    if threads < 1:
+        raise UsageError(f"--threads must be at least 1, not {threads}")
+    if not 0 <= seconds < math.inf:
+        raise UsageError(f"--seconds must be a finite number from 0, not {seconds:g}")
 
 
 def _facts(scope: Scope, load: float | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -48,11 +49,16 @@ class Origin:
 class LoadedWeights:
     """A network's tensors, on the CPU, and what a record must say of them."""
 
-    state_dict: dict[str, Tensor]
+    read: Callable[[], dict[str, Tensor]]  # most who ask want the hash alone, and a network is half a gigabyte
     name: str
     source: str  # "upstream" or "registry"
     sha256: str  # of the source file
     note: str  # how the tensors differ from upstream's; empty if they do not
+
+    @cached_property
+    def state_dict(self) -> dict[str, Tensor]:
+        """Read when it is first asked for; raises WeightsMissing where the file has changed since it was loaded."""
+        return self.read()
 
 
 @dataclass(frozen=True)
@@ -118,13 +124,22 @@ def resolve(name: str, fetch: bool = True) -> Path:
 
 def load(name: str, fetch: bool = True) -> LoadedWeights:
     """The tensors of a network, its hash checked; raises WeightsMissing."""
-    from safetensors.torch import load as read_safetensors
-
     path = resolve(name, fetch)
     origin = _origin(name)
     assert origin is not None  # resolve has just seen or written it
-    _check_converted(path, origin)
-    return LoadedWeights(read_safetensors(path.read_bytes()), name, origin.source, origin.sha256, origin.note)
+    _check_converted(path, origin, _known_sha256(path))
+    return LoadedWeights(partial(_read, path, origin), name, origin.source, origin.sha256, origin.note)
+
+
+def _read(path: Path, origin: Origin) -> dict[str, Tensor]:
+    """The tensors of a converted file that `load` has checked; raises WeightsMissing where it is no longer the same."""
+    from safetensors.torch import load as read_safetensors
+
+    try:
+        _check_converted(path, origin, _known_sha256(path))
+        return read_safetensors(path.read_bytes())
+    except FileNotFoundError:
+        raise WeightsMissing(f"{path} is gone. Run `bench weights fetch {origin.name}`") from None
 
 
 def verify(name: str) -> Status:
@@ -135,7 +150,7 @@ def verify(name: str) -> Status:
         return Status(name, weights.what, None, None, "")
     path, fault = _target(name), ""
     try:
-        _check_converted(path, origin)
+        _check_converted(path, origin, sha256_of(path))  # read anew: whoever asks doubts the disk
     except WeightsMissing as error:
         fault = str(error)
     return Status(name, weights.what, path, origin, fault)
@@ -158,8 +173,25 @@ def _origin(name: str) -> Origin | None:
     return origin if usable and all(isinstance(text, str) for text in texts) else None
 
 
-def _check_converted(path: Path, origin: Origin) -> None:
-    if sha256_of(path) != origin.converted_sha256:
+_hashed: dict[Path, tuple[tuple[int, ...], str]] = {}
+
+
+def _known_sha256(path: Path) -> str:
+    """sha256 of a file, computed again only when it is another file or has been written to: a plan asks for each cell.
+
+    Raises FileNotFoundError.
+    """
+    status = path.stat()
+    # inode and change time, which no copy keeps, tell a file that was replaced by one of the same size and time
+    state = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    known = _hashed.get(path)
+    if known is None or known[0] != state:
+        known = _hashed[path] = state, sha256_of(path)
+    return known[1]
+
+
+def _check_converted(path: Path, origin: Origin, sha256: str) -> None:
+    if sha256 != origin.converted_sha256:
         raise WeightsMissing(
             f"{path} has changed since it was written. Delete it and run `bench weights fetch {origin.name}`"
         )
