@@ -212,7 +212,7 @@ def test_what_the_message_about_a_damaged_character_says_mends_it(tmp_path: Path
     whole = make_dataset(RECIPE, tmp_path, workers=1, source=painted)
     path = whole.path_of("c0000001")
     path.write_bytes(path.read_bytes()[:900])
-    with pytest.raises(DataError, match="delete the file and manifest.json and run `bench data make` again"):
+    with pytest.raises(DataError, match=r"delete the file and manifest\.json and run `bench data make` again"):
         make_dataset(RECIPE, tmp_path, workers=1, source=painted).read("c0000001")
     path.unlink()
     (whole.folder / "manifest.json").unlink()
