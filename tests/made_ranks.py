@@ -70,15 +70,21 @@ class InFloat64(TorchFunctionMode):
 def after_steps(case: Case, exact: bool) -> dict[str, Tensor]:
     """State, losses and optimisers' moments of a method after STEPS steps of each of its phases.
 
-    `exact`: in float64.
+    `exact`: in float64. With one thread, as ranks have: sums of two are rounded otherwise, and inner loops make much of it.
     """
-    before, dtype = torch.get_default_dtype(), torch.float64 if exact else torch.float32
+    threads, before, dtype = (
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        torch.float64 if exact else torch.float32,
+    )
+    torch.set_num_threads(1)
     torch.set_default_dtype(dtype)
     try:
         with InFloat64() if exact else nullcontext(), mock.patch.object(recompute, "LARGE", case.large):
             return _after_steps(case, dtype)
     finally:
         torch.set_default_dtype(before)
+        torch.set_num_threads(threads)
 
 
 def _after_steps(case: Case, dtype: torch.dtype) -> dict[str, Tensor]:

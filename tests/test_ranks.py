@@ -119,7 +119,7 @@ def stopped(folder: Path) -> list[str]:
     try:
         while True:
             try:
-                trained(folder / "stopped", CASES["somebody's own"])
+                trained(folder / "stopped", CASES["somebody's own"], batch=4)
                 return said
             except Interrupted as stop:
                 said.append(str(stop))
@@ -280,7 +280,7 @@ def test_a_signal_to_one_rank_stops_all_at_one_step_and_they_resume_to_the_same_
     )
     # the newest stays until whoever asked for the training has marked it done
     assert [path.name for path in (folder / "stopped").glob("checkpoint-*.pt")] == ["checkpoint-00000012.pt"]
-    trained(tmp_path / "alone", CASES["somebody's own"])
+    trained(tmp_path / "alone", CASES["somebody's own"], batch=4)
     one, other = (load_state(where / "model.pt")["method"] for where in (tmp_path / "alone", folder / "stopped"))
     for name, value in one["net"].items():
         torch.testing.assert_close(other["net"][name], value, rtol=1e-3, atol=1e-4, msg=name)
@@ -325,7 +325,7 @@ def test_one_process_trains_as_the_plain_loop_does(case: str, tmp_path: Path) ->
             )
             torch.manual_seed(derive(seed, phase.name, step))
             method.train_step(batch, Progress(phase, step))
-    trained(tmp_path / "run", CASES[case], budget=loop_budget())
+    trained(tmp_path / "run", CASES[case], budget=loop_budget(), batch=4)
     assert not changed(load_state(tmp_path / "run" / "model.pt")["method"], method.state_dict())
 
 
