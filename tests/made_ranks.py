@@ -70,13 +70,11 @@ class InFloat64(TorchFunctionMode):
 def after_steps(case: Case, exact: bool) -> dict[str, Tensor]:
     """State, losses and optimisers' moments of a method after STEPS steps of each of its phases.
 
-    `exact`: in float64. With one thread, as ranks have: sums of two are rounded otherwise, and inner loops make much of it.
+    `exact`: in float64. With one thread, as ranks have: sums of two are rounded otherwise, and an inner loop makes much
+    of it.
     """
-    threads, before, dtype = (
-        torch.get_num_threads(),
-        torch.get_default_dtype(),
-        torch.float64 if exact else torch.float32,
-    )
+    threads, before = torch.get_num_threads(), torch.get_default_dtype()
+    dtype = torch.float64 if exact else torch.float32
     torch.set_num_threads(1)
     torch.set_default_dtype(dtype)
     try:
