@@ -24,6 +24,7 @@ import torch
 
 from bench import weights
 from bench.errors import UsageError, WeightsMissing
+from bench.files import sha256_of
 from bench.weights import cache, convert, fetch, table
 from bench.weights.fetch import FetchError, UnreadableWeights
 from bench.weights.table import Registry, Upstream, Weights
@@ -228,7 +229,7 @@ def test_a_file_is_hashed_and_read_once_for_all_who_ask_until_it_changes(enter, 
 
     def counted(file: Path) -> str:
         hashed.append(file)
-        return fetch.sha256_of(file)
+        return sha256_of(file)
 
     monkeypatch.setattr(cache, "sha256_of", counted)
     loaded = [weights.load("tiny") for _ in range(3)]

