@@ -10,7 +10,6 @@ import pickle
 import socket
 import tarfile
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -166,15 +165,14 @@ def test_missing_weights_name_the_command_that_fetches_them(enter):
 
 def test_an_upstream_that_does_not_answer_is_waited_for_once(enter, silent_address, monkeypatch):
     monkeypatch.setattr(fetch, "CONNECT_SECONDS", 0.4)
+    asked = []
+    really_open = fetch._open
+    monkeypatch.setattr(fetch, "_open", lambda url: asked.append(url) or really_open(url))
     enter(Upstream(f"{silent_address}/tiny.pth", "0" * 8, "torchvision"))
-    took = []
     for _ in range(2):
-        started = time.monotonic()
         with pytest.raises(WeightsMissing, match="did not answer"):
             weights.resolve("tiny")
-        took.append(time.monotonic() - started)
-    assert took[0] < 5
-    assert took[1] < 0.3
+    assert len(asked) == 1
 
 
 # Nothing wrong gets in
