@@ -8,9 +8,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.errors import DataError
+from bench.files import read_json
 
 SCHEMA = 1
 
@@ -23,6 +25,10 @@ class Spread:
     low: float
     high: float
     count: int
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(seconds, int | float) for seconds in (self.median, self.low, self.high)):
+            raise TypeError(f"seconds are numbers, not {self.median!r}")
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Spread:
@@ -101,9 +107,26 @@ class Timings:
         try:
             if value["schema"] != SCHEMA:
                 raise DataError(f"timings of schema {value['schema']}, not {SCHEMA}: run `bench time` again")
-            return cls(**{**value, "rows": tuple(_measurement(row) for row in value["rows"])})
-        except (KeyError, TypeError) as error:
+            timings = cls(**{**value, "rows": tuple(_measurement(row) for row in value["rows"])})
+            _ = timings.device
+            return timings
+        except (LookupError, TypeError) as error:
             raise DataError(f"not a file of timings ({error}): run `bench time` again") from error
+
+    @classmethod
+    def read(cls, path: Path) -> Timings:
+        """The timings of a file; raises DataError, which names the file, where it is damaged."""
+        try:
+            return cls.from_dict(read_json(path))
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}: not JSON ({error}); run `bench time` again") from error
+
+    @property
+    def device(self) -> str:
+        """As torch names it: cpu, cuda:0, …"""
+        return str(self.environment["device"])
 
 
 def _measurement(value: Mapping[str, Any]) -> Measurement:

@@ -448,3 +448,32 @@ def test_a_file_that_is_no_timing_is_refused() -> None:
         Timings.from_dict({name: value[name] for name in value if name != "rows"})
     with pytest.raises(DataError, match="no method was measured"):
         table3(made_up(rows=()))
+
+
+def _without(text: str, name: str) -> str:
+    value = json.loads(text)
+    del value[name]
+    return json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: text[:-9],
+        lambda text: "[]",
+        lambda text: "[" * 10**5,
+        lambda text: _without(text, "rows"),
+        lambda text: _without(text, "environment"),
+        lambda text: text.replace('"device"', '"Device"'),
+        lambda text: text.replace("6.5", '"long"'),
+    ],
+)
+def test_a_damaged_file_of_timings_is_named_with_the_way_out(tmp_path: Path, damage: Callable[[str], str]) -> None:
+    path, text = tmp_path / "timing.json", json.dumps(made_up().to_dict())
+    path.write_text(text)
+    assert Timings.read(path) == made_up()
+    assert damage(text) != text
+    path.write_text(damage(text))
+    with pytest.raises(DataError, match=r"timing\.json: .*run `bench time` again"):
+        Timings.read(path)

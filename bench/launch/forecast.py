@@ -214,8 +214,8 @@ def _timings(results: Path, preset_name: str) -> dict[tuple[str, str], Measureme
     path = results / preset_name / "timing.json"
     if not path.exists():
         return {}
-    timings = Timings.from_dict(read_json(path))
-    if not str(timings.environment["device"]).startswith("cuda"):
+    timings = Timings.read(path)
+    if not timings.device.startswith("cuda"):
         return {}
     return {(row.method, row.variant): row for row in timings.rows}
 
