@@ -252,6 +252,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
         (("--seconds", "nan"), "--seconds must be a finite number from 0, not nan"),
         (("--quick", "--seconds", "inf"), "--seconds must be a finite number from 0, not inf"),
         (("--quick", "--rounds", "0"), "--rounds must be at least 3"),
+        (("--authors", "nowhere"), "--authors nowhere holds no clone of the authors' code"),
         (("--quick", "--preset", "foo"), "unknown preset 'foo'"),
     ],
 )

@@ -11,7 +11,7 @@ import typer
 from bench.cli.shared import JsonOption, PresetOption, QuietOption, ResultsOption, names_of, stopped_with
 
 STOPPED = "interrupted before anything was measured; the same command begins again"
-TOPICS = "startup, steps, meta, adapt, generate, render, pack, features, frechet, published, memory"
+TOPICS = "startup, steps, meta, adapt, generate, render, pack, features, frechet, published, authors, memory"
 
 
 def speed(
@@ -19,6 +19,10 @@ def speed(
     only: Annotated[str | None, typer.Option("--only", help=f"Topics, with commas: {TOPICS}.")] = None,
     methods: Annotated[
         str | None, typer.Option("--methods", help="Some, with commas; default: all built-in ones.")
+    ] = None,
+    clones: Annotated[
+        Path | None,
+        typer.Option("--authors", help="A folder with clones of the baselines' own code, which is run: topic authors."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Tiny sizes, in seconds: does it work?")] = False,
     compiles: Annotated[
@@ -34,7 +38,7 @@ def speed(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Speed as ratios: precisions, layouts, compiling, meta-steps, data, metrics, published code. Keeps no model."""
+    """Speed as ratios: precisions, layouts, compiling, meta-steps, data, metrics, the authors' code. Keeps no model."""
     # before numpy loads its BLAS, which reads them once
     os.environ.update({name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")})
     with stopped_with(STOPPED):
@@ -56,6 +60,7 @@ def speed(
             quick=quick,
             compiles=compiles and not quick,
             methods=tuple(names_of("--methods", methods)),
+            authors=clones,
             report=reporter(quiet),
         )
         table = measure_speed(scope, names_of("--only", only), results)

@@ -105,7 +105,7 @@ def interleave(operations: Mapping[str, Operation], clock: Clock, rounds: int, s
             if number == 0:
                 raise
             # a way of computing that a compiler or a device refuses is a finding, whatever it raises
-            failed[name] = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+            failed[name] = one_line(error)
     running = [(name, operation) for name, operation in operations.items() if name not in failed]
     taken: dict[str, list[float]] = {name: [] for name in operations}
     begun = perf_counter()
@@ -117,3 +117,8 @@ def interleave(operations: Mapping[str, Operation], clock: Clock, rounds: int, s
             operation(number)
             taken[name].append(clock.now() - started)
     return Timed(taken, failed)
+
+
+def one_line(error: Exception) -> str:
+    """What went wrong, for a footnote."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:160]

@@ -15,6 +15,8 @@ from bench.environment import command_line, describe, git_state
 from bench.errors import Interrupted, Stopped, UsageError, unknown
 from bench.presets import preset
 from bench.render_table import Table
+from bench.speed.authors import check_clones
+from bench.speed.beside import authors
 from bench.speed.clock import MINIMUM
 from bench.speed.data import pack, render
 from bench.speed.memory import memory
@@ -40,6 +42,7 @@ TOPICS: Mapping[str, Callable[[Scope], Iterable[Group]]] = {
     "features": features,
     "frechet": frechet,
     "published": published,
+    "authors": authors,
     "memory": memory,
 }
 """What `--only` names, in the order of the table."""
@@ -62,6 +65,8 @@ def measure_speed(scope: Scope, only: Sequence[str], results: Path) -> Table:
         if method not in METHODS:
             raise unknown("method", method, METHODS)
         method_class(method)
+    if scope.authors is not None:
+        check_clones(scope.authors)
     torch.set_num_threads(scope.threads)
     facts = _facts(scope, load_average())
     chosen = [topic for topic in TOPICS if topic in (only or TOPICS)]

@@ -8,8 +8,10 @@ process of its own, and all must give the same images and gradients.
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from typing import ParamSpec, TypeVar
 from unittest import mock
 
 import numpy as np
@@ -26,6 +28,9 @@ from bench.speed.clock import Clock, Quartiles
 from bench.speed.record import Group, Line, Scope
 from methods import recompute
 from methods.interface import Progress
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,9 @@ def memory(scope: Scope) -> list[Group]:
     size, width = (160, 1 / 16) if scope.quick else (256, 1.0)  # both above recompute.LARGE
     spec = replace(scope.spec(scope.cell("xinggan")), image_size=size, batch=1, width=width, options={})
     with scope.report.task("XingGAN's memory"):
-        steps = {way: in_fresh_process(spec, way, scope) for way in (SUITE, KEPT, WHOLE)}
+        steps = {
+            way: in_fresh_process(measure, spec, way, str(scope.device), scope.threads) for way in (SUITE, KEPT, WHOLE)
+        }
     heading = (
         f"XingGAN's memory, a training step at {size} px, batch 1, width {width:g}; ratios of memory to this suite's; "
         "apart: largest difference of the image or, relative to the largest, of a gradient"
@@ -69,17 +76,18 @@ def memory(scope: Scope) -> list[Group]:
     base = steps[SUITE]
     lines = [_line(way.name, step, base) for way, step in steps.items()]
     if not scope.quick and scope.device.type == "cpu":
-        lines.append(Line(AUTHORS, ratio=_ratio(AUTHORS_BYTES, base.memory), memory=AUTHORS_BYTES, notes=(RESIDENT,)))
+        lines.append(Line(AUTHORS, ratio=over(AUTHORS_BYTES, base.memory), memory=AUTHORS_BYTES, notes=(RESIDENT,)))
     return [Group("XingGAN's memory", heading, tuple(lines))]
 
 
 def _line(name: str, step: Step, base: Step) -> Line:
     seconds = Quartiles.of([step.seconds])
     apart = None if step is base else difference(step, base)
-    return Line(name, seconds, _ratio(step.memory, base.memory), memory=step.memory, apart=apart)
+    return Line(name, seconds, over(step.memory, base.memory), memory=step.memory, apart=apart)
 
 
-def _ratio(memory: int | None, base: int | None) -> Quartiles | None:
+def over(memory: int | None, base: int | None) -> Quartiles | None:
+    """Their ratio, as a measurement of one round; None where the system does not tell of one."""
     return Quartiles.of([memory / base]) if memory and base else None
 
 
@@ -89,10 +97,10 @@ def difference(one: Step, other: Step) -> float:
     return float(max(np.abs(one.image - other.image).max(), gradients))
 
 
-def in_fresh_process(spec: TrainSpec, way: Way, scope: Scope) -> Step:
-    """`measure` in a new interpreter: memory that was freed there before would not show."""
+def in_fresh_process(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """`work` in a new interpreter: memory that was freed there before would not show."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(measure, spec, way, str(scope.device), scope.threads).result()
+        return pool.submit(work, *args, **kwargs).result()
 
 
 def materialised(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

@@ -1,9 +1,10 @@
 """Our steps beside those of the baselines' own code, as far as two machines can be compared.
 
-What is known of the authors' code are CPU seconds a training step on one thread of *another* machine. Whether that
-machine is faster is not known, so every figure stands beside the rate of multiply-accumulates that it means, and beside
-the rate of a plain convolution here. A step that runs at that rate could hardly be quicker. Beside it, on this machine:
-steps of the same networks made of torch's layers as they come (bench/speed/plain.py).
+What is known without clones of that code (with them: bench/speed/beside.py) are CPU seconds a training step on one
+thread of *another* machine. Whether that machine is faster is not known, so every figure stands beside the rate of
+multiply-accumulates that it means, and beside the rate of a plain convolution here. A step that runs at that rate could
+hardly be quicker. Beside it, on this machine: steps of the same networks made of torch's layers as they come
+(bench/speed/plain.py).
 """
 
 from __future__ import annotations
@@ -49,11 +50,13 @@ def published(scope: Scope) -> list[Group]:
     wanted = {key: seconds for key, seconds in SECONDS.items() if key[0] in (scope.methods or [key[0]])}
     convolution = Convolution(channels=32 if scope.quick else 256)
     running: dict[str, Operation] = {CONVOLUTION: convolution}
+    suites: dict[str, Steps] = {}
     counted: dict[str, Counted] = {}
     plain_steps: dict[str, plain.PlainSteps] = {}
     for method, stretch in wanted:
         title, spec = _title(method, stretch), _spec(method, scope)
-        running[title] = counted[title] = Counted(Steps(spec, stretch, scope.device))
+        suites[title] = Steps(spec, stretch, scope.device)
+        running[title] = counted[title] = Counted(suites[title])
         if method in plain.METHODS:
             running[title + AS_THEY_COME] = plain_steps[title] = plain.PlainSteps(spec, stretch, scope.device)
     with scope.report.task("steps at published widths"):
@@ -88,7 +91,7 @@ def published(scope: Scope) -> list[Group]:
         )
         lines = []
         for title, steps in plain_steps.items():
-            apart = steps.apart(counted[title].steps)
+            apart = steps.apart(suites[title])
             lines += [line(timed, title, title), line(timed, title + AS_THEY_COME, title, apart=apart)]
         groups.append(Group("torch's layers", heading, tuple(lines)))
     return groups
@@ -106,16 +109,16 @@ def _spec(method: str, scope: Scope) -> TrainSpec:
 class Counted:
     """A step that counts the multiply-accumulates of its first run, backward pass included."""
 
-    def __init__(self, steps: Steps) -> None:
-        self.steps, self.macs = steps, 0
+    def __init__(self, steps: Operation) -> None:
+        self._steps, self.macs = steps, 0
 
     def __call__(self, number: int) -> None:
         if number:
-            self.steps(number)
+            self._steps(number)
             return
         counter = FlopCounterMode(display=False)
         with sdpa_kernel(SDPBackend.MATH), counter:  # the math backend spells attention out as matrix products
-            self.steps(number)
+            self._steps(number)
         self.macs = counter.get_total_flops() // 2  # torch counts a multiply-accumulate as two operations
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 
@@ -28,6 +29,7 @@ class Scope:
     quick: bool = False  # the smallest sizes that go the whole way
     compiles: bool = False  # networks too, which takes minutes each
     methods: tuple[str, ...] = ()
+    authors: Path | None = None  # a folder with clones of the baselines' own code
     report: Reporter = field(default_factory=SilentReporter)
 
     @property
