@@ -22,16 +22,22 @@ from bench.store import Stage
 from bench.trial import Trial, crossed_suffix, refuse_taken_name, slug
 from methods.interface import Budget, FineTune
 
-TRAIN_CODE = ("bench.train", "bench.build", "bench.data.batches", "bench.data.shift")
-GENERATE_CODE = ("bench.generate", "bench.build", "bench.data.support", "bench.data.shift")
+EVERY_CODE = ("bench.seeds", "bench.data.pixels")
+TRAIN_CODE = (
+    *EVERY_CODE,
+    *("bench.train", "bench.build", "bench.data.batches", "bench.data.shift"),
+    *("bench.ranks.step", "bench.ranks.noise", "bench.ranks.statistics"),
+)
+GENERATE_CODE = (*EVERY_CODE, "bench.generate", "bench.build", "bench.data.support", "bench.data.shift")
 META_OPTIONS = (
     *("msl", "msl_epochs", "support", "support_from"),
     *("inner_steps", "inner_lr", "inner_perceptual", "order"),
 )
 """Options of Ours that say nothing to joint training."""
-FLOOR_CODE: tuple[str, ...] = ("bench.floors", "bench.data.support")
+FLOOR_CODE: tuple[str, ...] = (*EVERY_CODE, "bench.floors", "bench.data.support")
 CROSSED_FLOOR_CODE = (*FLOOR_CODE, "bench.data.beside")
 SCORE_CODE = (
+    *EVERY_CODE,
     "bench.score",
     "bench.metrics.ssim",
     "bench.metrics.pixel",

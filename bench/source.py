@@ -9,12 +9,15 @@ import ast
 import hashlib
 import importlib.util
 import io
+import sys
 import tokenize
 from collections.abc import Iterable
 from functools import cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 METHOD_PACKAGES = ("methods", "ours", "baselines")
+INSTALLED = {"site-packages", "dist-packages"}
 
 NOTHING = ""
 
@@ -67,6 +70,13 @@ SAME_RESULTS: dict[str, str] = {
     ),
     # methods/recompute.py, which does that
     "4a4f690cd8b2a108473d60be826f9618af5dc0bbd87a1cf1ae59547f436c1e9d": NOTHING,
+    # Part of the keys only since these versions, by which all that is kept was made: bench/seeds.py,
+    # bench/data/pixels.py, bench/ranks/step.py, noise.py, statistics.py
+    "7ec83d6e9ffb056d2c763720b6d450e1dd78e48be006eca8f00a43ce2365e68c": NOTHING,
+    "9430c555a24ac1968eb579082c118d7acb155c1a264fc41a4d98c9095a74ae04": NOTHING,
+    "e0c7c7bb5eae330cedf813eb3527f2a11e11eda5f17b8f224bddf04ee8d9509d": NOTHING,
+    "9f3c20ca380dd8d151340d79d5445bff0456b7b185357e87852849265a1c8d5d": NOTHING,
+    "9e1640672f84890349b4e328ccff8b210069b23c028f49145cbf1c7169f9a9e5": NOTHING,
     # bench/metrics/lpips.py: images of another kind, size or number are refused
     "c62fb2512fc2790a68c07ce139e109e017deca9e12e199349e22075721f0c192": (
         "0e2f7df9944e7a6852bfbb58ab49b0ca96019a137b87a68b2bcd315dcb3be943"
@@ -85,8 +95,8 @@ SAME_RESULTS: dict[str, str] = {
         "5736e91018c30cb011b650a9bf8f7d49faaaf2e9f06a055c7bb28c0cf2c72a87"
     ),
 }
-"""Hash of code -> hash of earlier code that gives the same results, by which those are kept; NOTHING where there was no
-such file."""
+"""Hash of code -> hash of earlier code that gives the same results, by which those are kept; NOTHING where that
+file was part of no key."""
 
 
 def _code_tokens(text: str) -> str:
@@ -117,47 +127,73 @@ def _code_tokens(text: str) -> str:
     return " ".join(kept)
 
 
-def _module_file(module: str) -> Path | None:
+def _spec_of(module: str) -> ModuleSpec | None:
     try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
+        return importlib.util.find_spec(module)
+    except (ModuleNotFoundError, ValueError):  # the latter: a module made by hand, such as __main__
         return None
-    if spec is None or spec.origin in (None, "built-in", "frozen"):
+
+
+def _module_file(module: str) -> Path | None:
+    """Where a module's Python source is; None for one that has none."""
+    spec = _spec_of(module)
+    if spec is None or not spec.has_location or Path(str(spec.origin)).suffix != ".py":
         return None
     return Path(str(spec.origin))
 
 
 @cache
-def _imports(file: Path) -> frozenset[str]:
-    """Dotted names a file imports, both `a.b` and `a.b.c` for `from a.b import c`."""
+def _imports(file: Path, package: str) -> frozenset[str]:
+    """Dotted names a file of `package` imports, both `a.b` and `a.b.c` for `from a.b import c`."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            # `from ..c import d` in a.b: c is beside a.b
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join([*parents, *([node.module] if node.module else [])])
+            names.add(module)
+            names.update(f"{module}.{alias.name}" for alias in node.names)
     return frozenset(names)
 
 
 def method_modules(module: str) -> list[str]:
-    """`module` and every module of its own package or of `methods` that it imports, directly or not.
+    """`module` and every module that it imports, directly or not, but for this suite's harness and installed packages.
 
-    Package `__init__` files do not count: listing one more method there changes no result.
+    Of the suite's own methods' packages the `__init__` files do not count: listing one more method there changes no
+    result. Those of others do: theirs may hold anything.
     """
-    own = module.split(".")[0]
     seen: set[str] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in seen or name.split(".")[0] not in {own, *METHOD_PACKAGES}:
+        top = name.split(".")[0]
+        if name in seen or not _somebodys_own(top):
             continue
         file = _module_file(name)
-        if file is None or (file.name == "__init__.py" and name != module):
+        if file is None or (file.name == "__init__.py" and name != module and top in METHOD_PACKAGES):
             continue
         seen.add(name)
-        waiting.extend(_imports(file))
+        parts = name.split(".")
+        waiting.extend(".".join(parts[:count]) for count in range(1, len(parts)))  # importing it runs those first
+        package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+        waiting.extend(_imports(file, package))
     return sorted(seen)
+
+
+@cache
+def _somebodys_own(top: str) -> bool:
+    """Whether a top-level package or module is code that somebody works on here: neither Python's nor installed."""
+    if top in METHOD_PACKAGES:
+        return True
+    if not top or top == "bench" or top in sys.stdlib_module_names:
+        return False
+    spec = _spec_of(top)
+    if spec is None:
+        return False
+    places = [*(spec.submodule_search_locations or ()), *([spec.origin] if spec.has_location else [])]
+    return bool(places) and not any(INSTALLED & set(Path(str(place)).parts) for place in places)
 
 
 @cache

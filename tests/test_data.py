@@ -24,7 +24,6 @@ from bench.data.layout import (
     CharacterFrames,
     FrameInfo,
     decode,
-    on_white,
     open_dataset,
     pixel_digest,
     read_character,
@@ -32,6 +31,7 @@ from bench.data.layout import (
 )
 from bench.data.make import make_dataset
 from bench.data.pack import Pack, build_pack, open_pack, pack_of, procedural_pack
+from bench.data.pixels import on_white
 from bench.data.recipe import Recipe, character_name, clip_times, render_character
 from bench.data.show import contact_sheet, foreground_height
 from bench.errors import DataError, UsageError

@@ -17,8 +17,8 @@ from bench.data.check import check
 from bench.data.imports import Imported, ImportFaults, ImportOptions, import_folder
 from bench.data.imports.faults import LISTED
 from bench.data.imports.picture import decode_picture, fitted, moved
-from bench.data.layout import on_white
 from bench.data.pack import Pack, open_pack
+from bench.data.pixels import on_white
 from bench.data.stats import stats
 from bench.data.support import test_pairs as pairs_of
 from bench.errors import DataError, UsageError

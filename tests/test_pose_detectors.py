@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from bench import weights
 from bench.cells import Workplace, record_name, stages
-from bench.data.layout import on_white
+from bench.data.pixels import on_white
 from bench.data.recipe import Recipe, render_character
 from bench.errors import UsageError, WeightsMissing
 from bench.pose import detector

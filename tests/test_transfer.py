@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from bench.build import build
 from bench.cli import app
-from bench.data.layout import on_white
 from bench.data.people import Framing, Person
+from bench.data.pixels import on_white
 from bench.data.recipe import Recipe, render_character
 from bench.errors import DataError, UsageError
 from bench.illustrate.pictures import Model

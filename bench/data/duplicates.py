@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.layout import on_white
+from bench.data.pixels import on_white
 
 SIDE = 16  # pixels; near-duplicates are compared at this size
 NEAR = 1.5  # mean difference, of 255, under which two front views show the same character

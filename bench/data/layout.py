@@ -130,13 +130,6 @@ def whiten(images: U8) -> U8:
     return clean
 
 
-def on_white(images: U8) -> U8:
-    """Composite `[…, 4]` straight-alpha RGBA on white: `[…, 3]`, rounded to nearest."""
-    color = images[..., :3].astype(np.uint16)
-    alpha = images[..., 3:].astype(np.uint16)
-    return ((color * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-
-
 def pixel_digest(images: U8) -> str:
     """sha256 over shape and pixels, the same whatever stands below alpha 0."""
     digest = hashlib.sha256(str(images.shape).encode())

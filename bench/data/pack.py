@@ -22,12 +22,12 @@ import numpy as np
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
-from bench.data.layout import CLIPS, SPLITS, UNREADABLE, VIEWS, Dataset, on_white, pixel_digest
+from bench.data.layout import CLIPS, SPLITS, UNREADABLE, VIEWS, Dataset, pixel_digest
 from bench.data.make import make_dataset
 from bench.data.origin import Remedy, how_to_make
+from bench.data.pixels import as_foreground, as_images, fitted
 from bench.data.recipe import Recipe
 from bench.data.trust import pack_fault
 from bench.errors import FULL, DataError, DiskFull, UsageError
@@ -118,13 +118,11 @@ class Pack:
 
     def images(self, indices: Indices, device: torch.device | str = "cpu") -> Tensor:
         """`float32 [B, 3, H, W]` in [-1, 1]."""
-        chosen = self._gather(indices, torch.device(device))[..., :3]
-        return chosen.permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1)
+        return as_images(self._gather(indices, torch.device(device)))
 
     def foreground(self, indices: Indices, device: torch.device | str = "cpu") -> Tensor:
         """Alpha as `float32 [B, 1, H, W]` in [0, 1]."""
-        chosen = self._gather(indices, torch.device(device))[..., 3:]
-        return chosen.permute(0, 3, 1, 2).contiguous().float().div_(255)
+        return as_foreground(self._gather(indices, torch.device(device)))
 
     def keypoints_of(self, indices: Indices, device: torch.device | str = "cpu") -> Tensor:
         """`float32 [B, 17, 3]`, x and y in pixels."""
@@ -187,19 +185,6 @@ def _again(folder: Path) -> str:
     return Remedy.of(folder).whole if whole else f"delete the folder {folder} and run the same command again"
 
 
-def _fitted(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """RGB on white and alpha, `[n, size, size, 4]`, area-averaged when the size differs."""
-    packed = np.concatenate([on_white(images), images[..., 3:]], axis=-1)
-    if images.shape[1:3] == (size, size):
-        return packed
-    # each channel by itself: the colours are already on white and must not be weighted by alpha again
-    resized = [
-        [np.asarray(Image.fromarray(frame[..., c]).resize((size, size), Image.Resampling.BOX)) for c in range(4)]
-        for frame in packed
-    ]
-    return np.stack([np.stack(channels, axis=-1) for channels in resized])
-
-
 def _new_pixels(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
     """A new mapped array whose room on the disk is taken already; raises DiskFull where there is none.
 
@@ -252,7 +237,7 @@ def build_pack(
             if height != width:
                 raise DataError(f"{name}: frames are {width}×{height} px; pad them to squares and import again")
             frames = slice(at, at + len(character.frames))
-            pixels[frames] = _fitted(character.images, size)
+            pixels[frames] = fitted(character.images, size)
             for row, frame in enumerate(character.frames, start=at):
                 keypoints[row] = frame.keypoints * np.asarray([size / width, size / width, 1], np.float32)
                 index[row] = (

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.data.layout import LARGEST_SIDE, UNREADABLE, on_white
+from bench.data.layout import LARGEST_SIDE, UNREADABLE
+from bench.data.pixels import on_white
 from bench.data.shift import shift, shift_offsets
 from bench.errors import DataError
 from bench.files import read_json

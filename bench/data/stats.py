@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.difficulty import F64, LEVELS, TAGS, Tag, cuts_of, levels_of, measures, texture_complexity
-from bench.data.layout import CLIPS, COCO_JOINTS, SPLITS, VIEWS, on_white, open_dataset
+from bench.data.layout import CLIPS, COCO_JOINTS, SPLITS, VIEWS, open_dataset
 from bench.data.pack import open_pack
+from bench.data.pixels import on_white
 
 MOST_VALUES = 8  # of a tag that are listed; a tag of more is a measure or a name, and its count says enough
 

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.data.layout import LARGEST_SIDE, UNREADABLE, on_white
+from bench.data.layout import LARGEST_SIDE, UNREADABLE
 from bench.data.people import Framing, Person, frame_person
+from bench.data.pixels import on_white
 from bench.data.shift import shift, shift_offsets
 from bench.errors import DataError, UsageError
 from bench.pose import Detector

@@ -13,7 +13,7 @@ from bench.data.imports.folder import Found
 from bench.data.imports.labels import KINDS, Label, Labels, label_files, read_labels
 from bench.data.imports.options import ImportOptions
 from bench.data.imports.picture import Decoded, fitted, padding
-from bench.data.layout import on_white
+from bench.data.pixels import on_white
 from bench.errors import DataError, UsageError
 from bench.pose.detector import Detector, detector
 
