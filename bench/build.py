@@ -102,8 +102,8 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def use_all_cores() -> None:
     """One torch process uses every core it may run on."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    wanted = int(os.environ.get("OMP_NUM_THREADS", "0")) or allowed or 1
-    torch.set_num_threads(wanted)
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # "4,2": of nested regions
+    torch.set_num_threads(int(asked) if asked.isdecimal() and int(asked) else allowed or 1)
 
 
 def perceptual_hashes(names: Iterable[str], report: Reporter) -> dict[str, str]:

@@ -12,6 +12,7 @@ import torch
 from bench.build import method_class, method_path, perceptual_hashes, pick_device, pick_precision
 from bench.data.pack import Pack, open_pack, open_procedural, procedural_pack
 from bench.data.recipe import Recipe
+from bench.data.shift import shift_offsets
 from bench.errors import DataError, UsageError, unknown
 from bench.pose.joints import joints_identity
 from bench.presets import Preset
@@ -59,7 +60,7 @@ class Workplace:
     data: Path | None = None  # a folder with a pack of one's own; None: the preset's procedural data
     workers: int | None = None
     test_data: Path | None = None  # a folder with the pack whose test characters are drawn; None: those of `data`
-    retry_before: float = 0.0  # seconds since the epoch: work that failed before then is done again
+    retry: str = ""  # names this run, where it does again what failed in others
 
 
 @dataclass(frozen=True)
@@ -176,11 +177,26 @@ def equal_samples(size: Preset, inner_steps: int = 4) -> int:
     return size.queries * (1 + inner_steps)
 
 
+def refuse_empty_shots(cell: Cell, image_size: int) -> None:
+    """Raises UsageError where a support picture would be moved by half its width or more: little of it is left."""
+
+    def fits(shots: int) -> bool:
+        return max(map(abs, shift_offsets(image_size, shots))) < image_size / 2
+
+    if cell.protocol == "shift" and not fits(cell.shots):
+        most = max(filter(fits, range(1, cell.shots)))
+        raise UsageError(
+            f"--shots {cell.shots}: the support pictures are shifts of one, and so many would leave a {image_size} px "
+            f"frame half empty; give at most {most}"
+        )
+
+
 def stages(cell: Cell, place: Workplace) -> Stages:
     """The stages of a cell with their keys. Does none of them."""
     size = cell.check()
     device = pick_device(cell.device)
     data, tested = data_identity(size, place), tested_pack(size, place)
+    refuse_empty_shots(cell, data.image_size)
     extractor = extractor_identity(cell.extractor)
     # only where they are detected: the keys of cells with exact joints know nothing of detectors
     joints: dict[str, Any] = {} if cell.joints == EXACT else {"joints": joints_identity()}

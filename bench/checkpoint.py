@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from bench.errors import DataError, NonFiniteLoss
+from bench.errors import DataError, NonFiniteLoss, of_the_machine
 from bench.files import read_json, write_bytes, write_json
 
 
@@ -36,19 +36,22 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Read a state written by `save_state`; never runs code that a file carries.
 
-    Raises DataError when the file is missing, damaged or not a plain state.
+    Raises DataError when the file is missing, damaged or not a plain state. What says nothing of the file, such as a
+    disk that cannot be read or want of memory, is raised as it comes.
     """
     way_out = f"delete the folder {path.parent} and run the same command again"
     try:
         content = path.read_bytes()
         expected = read_json(_digest_file(path))["sha256"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"cannot read the checkpoint {path} ({error}); {way_out}") from error
     if hashlib.sha256(content).hexdigest() != expected:
         raise DataError(f"the checkpoint {path} is damaged: its sha256 is not the recorded one; {way_out}")
     try:
         state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
     except Exception as error:
+        if of_the_machine(error):
+            raise
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise DataError(f"the checkpoint {path} is not a plain state of tensors ({reason}); {way_out}") from error
     if not isinstance(state, dict):
@@ -98,7 +101,7 @@ def _digest_file(path: Path) -> Path:
 
 def _forget(path: Path) -> None:
     _digest_file(path).unlink(missing_ok=True)  # first: what is left without it is not whole
-    path.unlink()
+    path.unlink(missing_ok=True)  # another process that waited for the same training may be at it
 
 
 def _tensors(state: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:

@@ -9,6 +9,15 @@ from collections.abc import Iterable
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the system calls a disk without room: full, or the user's share of it used up."""
 
+OF_THE_MACHINE = ("out of memory", "can't allocate memory", "CUDA", "cuDNN", "CUBLAS", "MPS")
+
+
+def of_the_machine(error: Exception) -> bool:
+    """Whether this machine failed, for want of memory, disk, device or package, where the same work might not."""
+    return isinstance(error, OSError | MemoryError | ImportError) or any(
+        words in str(error) for words in OF_THE_MACHINE
+    )
+
 
 class BenchError(Exception):
     """Ends a command with one line on stderr and `exit_code`."""

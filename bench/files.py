@@ -7,15 +7,19 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bench.errors import FULL, DiskFull
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write to a temporary file beside `path`, flush it to the disk and rename it into place.
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A temporary file beside `path` to write to, flushed to the disk and renamed into place at the end.
 
     On any error the old file stays and the temporary one goes. Raises DiskFull where there is no room.
     """
@@ -24,7 +28,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).chmod(0o644)
@@ -37,6 +41,43 @@ def write_bytes(path: Path, content: bytes) -> None:
         if error.errno in FULL:
             raise DiskFull(path) from error
         raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """The file with this content, by `replacing`."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """An array as `numpy.save` writes it, byte by byte, by `replacing`.
+
+    numpy writes to a file below Python's reach: on a full disk its error does not say that the disk is full.
+    """
+    from numpy.lib import format as npy
+
+    whole = array if array.flags.c_contiguous else array.copy(order="C")
+    with replacing(path) as file:
+        npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(whole))
+        file.write(whole.reshape(-1).view("u1").data)
+
+
+def kept_array(path: Path, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """The array of `path`, if it is what was written there; else what `make` gives, which is kept there.
+
+    A file `<path>.json` beside it holds its sha256.
+    """
+    import numpy as np
+
+    beside = path.with_name(path.name + ".json")
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, EOFError, RecursionError):
+        if sha256_of(path) == read_json(beside)["sha256"]:
+            kept: NDArray[Any] = np.load(path)
+            return kept
+    made = make()
+    write_array(path, made)
+    write_json(beside, {"sha256": sha256_of(path)})
+    return made
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from bench.build import autocast
 from bench.data.pack import Pack
 from bench.data.support import CharacterPairs, shifted_support, test_pairs, views_support
-from bench.errors import NonFiniteLoss
-from bench.files import write_json
+from bench.errors import NonFiniteLoss, UsageError
+from bench.files import write_array, write_json
 from bench.metrics.pixel import l1
 from bench.metrics.ssim import ssim
 from bench.progress import Task
@@ -52,7 +52,11 @@ def draw(
         for start in range(0, len(targets), BATCH):
             poses = pack.keypoints_of(np.asarray(targets[start : start + BATCH]), device)
             count = len(poses)
-            drawn.append(to_uint8(transfer(image.expand(count, -1, -1, -1), keypoints.expand(count, -1, -1), poses)))
+            images = transfer(image.expand(count, -1, -1, -1), keypoints.expand(count, -1, -1), poses)
+            wanted = (count, *image.shape[1:])
+            if not torch.is_floating_point(images) or images.shape != wanted:
+                raise UsageError(f"the method drew {images.dtype} {list(images.shape)}, not floats {list(wanted)}")
+            drawn.append(to_uint8(images))
     return np.concatenate(drawn)
 
 
@@ -199,10 +203,7 @@ def _store(
     drawing: float,
     characters: int,
 ) -> dict[str, Any]:
-    temporary = folder / ".images.npy"
-    with temporary.open("wb") as file:
-        np.save(file, np.concatenate(images))
-    temporary.replace(folder / "images.npy")
+    write_array(folder / "images.npy", np.concatenate(images))
     write_json(folder / "frames.json", [int(frame) for frame in frames])
     return {
         "images": len(frames),

@@ -13,6 +13,7 @@ import torch
 from bench.build import build, method_class, pick_device, use_all_cores
 from bench.cells import Stages, Workplace, data_pack, record_path, stages
 from bench.checkpoint import clear_checkpoints, load_state
+from bench.conformance import changed, copied
 from bench.data.beside import beside, refuse_known
 from bench.data.pack import Pack, link_pack
 from bench.environment import command_line, describe, git_state
@@ -103,7 +104,8 @@ class Work:
                     work = self._tuning(stage, task)
                 case _:
                     work = self._drawing(seen, task)
-            stage.run(work, describe(str(self.device)), self.place.retry_before)
+            adapts = step in ("tune", "generate") and self.stages.spec is not None
+            stage.run(self._keeping_the_model(work) if adapts else work, describe(str(self.device)), self.place.retry)
         if stage.kind == "train":  # only now: before the done marker they are what a killed run goes on from
             clear_checkpoints(stage.folder, keep=0)
 
@@ -114,11 +116,27 @@ class Work:
 
     @cached_property
     def _model(self) -> Method:
-        """As trained; `Method.adapt` never changes it."""
+        """As trained; `Method.adapt` must never change it."""
         assert self.stages.train is not None
         method = build(self._spec, self.device)
         method.load_state_dict(load_state(self.stages.train.folder / "model.pt", self.device)["method"])
         return method
+
+    def _keeping_the_model(self, work: StageWork) -> StageWork:
+        """`work`; raises UsageError where it leaves another model: each character must start from the same."""
+
+        def checked(folder: Path) -> dict[str, Any]:
+            before = copied(self._model)
+            summary = work(folder)
+            if spoilt := changed(before, self._model.state_dict()):
+                name = self.cell.method
+                raise UsageError(
+                    f"adapting changes the trained model of {name} ({spoilt[0]}), so that a character's images depend "
+                    f"on those before it; adapt must work on a copy (`bench check-method {name}`)"
+                )
+            return summary
+
+        return checked
 
     def _seen_when_drawing(self) -> Pack:
         """The data that whoever draws the test characters is given."""
@@ -189,7 +207,7 @@ def score_images(plan: Stages, pack: Pack, device: torch.device, place: Workplac
                 LPIPS(device) if plan.score.identity["lpips"] else None,
             ),
             describe(str(device)),
-            place.retry_before,
+            place.retry,
         )
 
 

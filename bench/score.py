@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.pack import Pack
-from bench.files import read_json, write_bytes
+from bench.files import kept_array, read_json, write_bytes
 from bench.generate import all_test_pairs
 from bench.metrics.bootstrap import interval
 from bench.metrics.features import Extractor
@@ -46,17 +44,7 @@ def reference_features(pack: Pack, extractor: Extractor, store: Path) -> NDArray
     images = pack.rgb[frames]
     key = hashlib.sha256(images.tobytes() + extractor.sha256.encode()).hexdigest()[:16]
     path = store / "features" / f"{extractor.name}-{key}.npy"
-    if path.exists():
-        with suppress(ValueError, OSError, EOFError):  # a damaged file is made anew
-            kept = np.asarray(np.load(path), dtype=np.float64)
-            if kept.shape == (len(frames), extractor.dim) and np.isfinite(kept).all():
-                return kept
-    features = np.asarray(extractor(images), dtype=np.float64)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()
-    np.save(content, features)
-    write_bytes(path, content.getvalue())
-    return features
+    return np.asarray(kept_array(path, lambda: np.asarray(extractor(images), dtype=np.float64)), dtype=np.float64)
 
 
 def score(

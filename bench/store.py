@@ -20,14 +20,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bench.errors import BenchError, DataError, FailedBefore, Interrupted, NonFiniteLoss
+from bench.errors import BenchError, DataError, FailedBefore, Interrupted, NonFiniteLoss, of_the_machine
 from bench.files import digest_of, read_json, sha256_of, write_json
 
 SCHEMA = 1
 STAGES = ("train", "tune", "generate", "score")
-OF_THE_MACHINE = ("out of memory", "can't allocate memory", "CUDA", "cuDNN", "CUBLAS", "MPS")
-"""In the text of an error: this machine failed, the work might not."""
-
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What reading a damaged JSON file of the store can raise."""
@@ -66,8 +63,13 @@ class Stage:
         return (self.folder / "done.json").exists()
 
     def summary(self) -> dict[str, Any]:
-        """What the finished stage recorded about itself. Raises DataError where that is damaged."""
+        """What the finished stage recorded about itself. Raises DataError where that is damaged.
+
+        Asking marks it as used now: among stages of the same identity the one used last is the one in use.
+        """
         value: dict[str, Any] = self._marker()["summary"]
+        with contextlib.suppress(OSError):  # a store may be read-only
+            os.utime(self.folder / "done.json")
         return value
 
     def environment(self) -> dict[str, Any] | None:
@@ -107,12 +109,12 @@ class Stage:
         self,
         work: Callable[[Path], dict[str, Any]],
         environment: Mapping[str, Any] | None = None,
-        retry_before: float = 0.0,
+        retry: str = "",
     ) -> dict[str, Any]:
         """The summary of this stage, from the store or by doing `work(folder)` now; one process at a time.
 
-        Work that failed and would fail again is not repeated, unless it failed before `retry_before` (seconds since
-        the epoch): raises NonFiniteLoss or FailedBefore, with what was raised then.
+        Work that failed and would fail again is not repeated: raises NonFiniteLoss or FailedBefore, with what was
+        raised then. `retry`, the name of a run that repeats such work, has it repeated unless it failed in that run.
         """
         if self.done:
             return self.summary()
@@ -120,7 +122,7 @@ class Stage:
         with FileLock(self.folder / "lock"):
             if self.done:  # another process did it while we waited
                 return self.summary()
-            self._refuse_to_repeat(retry_before)
+            self._refuse_to_repeat(retry)
             (self.folder / "failed.json").unlink(missing_ok=True)
             for half in self.folder.glob(".*"):  # being written when a process was killed; we hold the lock
                 if half.is_file():
@@ -132,7 +134,7 @@ class Stage:
             except Interrupted:
                 raise
             except Exception as error:
-                self._keep(error)
+                self._keep(error, retry)
                 raise
             _flush(self.folder)
             where = {"environment": dict(environment)} if environment else {}
@@ -140,23 +142,25 @@ class Stage:
             write_json(self.folder / "done.json", {"key": self.key, "summary": summary, "files": files, **where})
             return summary
 
-    def _keep(self, error: Exception) -> None:
+    def _keep(self, error: Exception, retry: str) -> None:
         """Write down a failure with its traceback; a full disk does not hide what it was."""
         failure = {
             "type": type(error).__name__,
             "message": str(error),
             "again": would_fail_again(error),
+            "retry": retry,
             "time": time.time(),
             "traceback": traceback.format_exc(),
         }
         with contextlib.suppress(BenchError, OSError):
             write_json(self.folder / "failed.json", failure)
 
-    def _refuse_to_repeat(self, retry_before: float) -> None:
+    def _refuse_to_repeat(self, retry: str) -> None:
         file = self.folder / "failed.json"
         try:
             failure = read_json(file)
-            repeat = not failure.get("again") or failure["time"] < retry_before  # older stores did not say "again"
+            # by the run, not by the clock, which another machine may have set otherwise; older stores said neither
+            repeat = not failure.get("again") or (retry and failure.get("retry") != retry)
             said = f"{failure['type']}: {failure['message']}"
         except UNREADABLE:  # none is kept, or none that says anything
             return
@@ -171,15 +175,13 @@ class Stage:
 
 
 def would_fail_again(error: Exception) -> bool:
-    """Whether the same work would fail the same way: not for want of a device, weights, packages, memory or disk.
+    """Whether the same work would fail the same way, and not for want of something that a machine may lack.
 
     Of the suite's own errors only a diverged training is: the others are checked quickly and name what to mend.
     """
     if isinstance(error, BenchError):
         return isinstance(error, NonFiniteLoss)
-    if isinstance(error, OSError | MemoryError | ImportError):
-        return False
-    return not any(words in str(error) for words in OF_THE_MACHINE)
+    return not of_the_machine(error)
 
 
 def _vouched_for(path: Path) -> bool:
@@ -210,7 +212,7 @@ class StoredStage:
     source: str
     state: str  # "done", "failed" or "unfinished"
     size: int  # bytes
-    used: float  # time of last change
+    used: float  # time of last change or use
 
 
 def stored_stages(root: Path) -> Iterator[StoredStage]:
@@ -245,12 +247,12 @@ def _sizes(folder: Path) -> Iterator[tuple[int, float]]:
 
 
 def superseded(root: Path) -> list[StoredStage]:
-    """Stages a later run of the same identity by other code has replaced, and failed ones."""
+    """Stages of an identity that was asked for of other code since, and failed ones."""
     newest: dict[str, StoredStage] = {}
     stages = list(stored_stages(root))
     for stage in stages:
         if stage.state == "done":
-            newest[stage.address] = stage  # oldest first, so the last one stays
+            newest[stage.address] = stage  # in order of use, so the one used last stays
     return [
         stage
         for stage in stages

@@ -52,6 +52,7 @@ def test_code_that_is_said_to_give_the_same_results_is_the_code_that_is_there() 
             "bench/generate.py",
             "bench/score.py",
             "bench/metrics/lpips.py",
+            "bench/pose/joints.py",
             "methods/finetune.py",
         ),
         *("bench/seeds.py", "bench/data/pixels.py"),

@@ -9,9 +9,9 @@ import inspect
 import json
 import os
 import tempfile
-import time
 import tomllib
 import typing
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
@@ -203,7 +203,7 @@ class Common(Place):
 
     def workplace(self) -> Workplace:
         # what fails in this run is not repeated in it: rows of a table share trainings
-        return replace(super().workplace(), retry_before=time.time() if self.retry else 0.0)
+        return replace(super().workplace(), retry=uuid.uuid4().hex if self.retry else "")
 
     def cell(self, method: str = "ours", **changes: Any) -> Cell:
         """The cell these options describe."""

@@ -31,7 +31,7 @@ from bench.data.pixels import as_foreground, as_images, fitted
 from bench.data.recipe import Recipe
 from bench.data.trust import pack_fault
 from bench.errors import FULL, DataError, DiskFull, UsageError
-from bench.files import read_json, sha256_of, write_json
+from bench.files import read_json, sha256_of, write_array, write_json
 from bench.presets import DataSize
 
 SCHEMA = 1
@@ -250,8 +250,8 @@ def build_pack(
             on_progress(number + 1, len(names))
         pixels.flush()
         del pixels
-        np.save(building / "keypoints.npy", keypoints)
-        np.save(building / "index.npy", index)
+        write_array(building / "keypoints.npy", keypoints)
+        write_array(building / "index.npy", index)
         write_json(
             building / "pack.json",
             {

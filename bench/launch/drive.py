@@ -76,7 +76,7 @@ def graph(
 def drive(cells: Sequence[Cell | Later], place: Workplace, pool: Pool) -> Outcome:
     """Do all cells on a pool and write their records. A failure costs the cells that need what failed, no other.
 
-    Raises Interrupted after a signal, when all that ran has written its checkpoint.
+    Raises Interrupted after a signal, and what a full disk raised, when all that ran has written its checkpoint.
     """
     board = _Board(cells, place)
     with stop_requested() as signals, place.report.task("stages") as task:
@@ -94,6 +94,10 @@ def drive(cells: Sequence[Cell | Later], place: Workplace, pool: Pool) -> Outcom
                 place.report.line("stopping: waiting for checkpoints; once more to stop without them")
                 pool.stop(signals)
                 raise Interrupted("stopped; the same command goes on from the store")
+            failures = [finished.failure for finished in ended if finished.failure is not None]
+            if fatal := next((failure for failure in failures if failure.stops_all), None):
+                pool.stop(signals)
+                raise fatal.error()
             for finished in ended:
                 board.end(finished)
 

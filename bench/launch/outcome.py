@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.cells import Workplace
-from bench.errors import BenchError, Interrupted
+from bench.errors import FULL, BenchError, DiskFull, Interrupted
 from bench.plan import Later
 from bench.records import Record
 from bench.run import row_title, run_cell
@@ -23,9 +23,16 @@ class Failure:
     @classmethod
     def of(cls, error: Exception) -> Failure:
         """An error of ours says what to do; of any other, its type belongs to what it says."""
+        if isinstance(error, OSError) and error.errno in FULL:
+            error = DiskFull(error.filename or "a file")
         if isinstance(error, BenchError):
             return cls(str(error), error.exit_code)
         return cls(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", BenchError.exit_code)
+
+    @property
+    def stops_all(self) -> bool:
+        """Whether the other cells would fail of it too: they would be tried, and left out of a table that has them."""
+        return self.exit_code == DiskFull.exit_code
 
     def error(self) -> BenchError:
         """To end a command with."""
@@ -72,7 +79,10 @@ def title_of(entry: Cell | Later) -> str:
 
 
 def one_after_the_other(cells: Sequence[Cell | Later], place: Workplace) -> Outcome:
-    """Do all cells in this process, in order. One that fails is said aloud and left out; the rest goes on."""
+    """Do all cells in this process, in order. One that fails is said aloud and left out; the rest goes on.
+
+    Raises Interrupted after a signal, and what a full disk raised.
+    """
     rows = []
     for number, entry in enumerate(cells):
         title, cell = title_of(entry), None
@@ -84,6 +94,8 @@ def one_after_the_other(cells: Sequence[Cell | Later], place: Workplace) -> Outc
             raise
         except Exception as error:  # a method of anybody's may raise anything
             failure = Failure.of(error)
+            if failure.stops_all:
+                raise failure.error() from error
             place.report.line(f"FAILED: {title}, seed {entry.seed}: {failure.message}")
             rows.append(Row(title, entry.seed, cell, failure=failure))
     return Outcome(tuple(rows))

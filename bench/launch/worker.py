@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from types import FrameType
 
 from bench.cells import Workplace
-from bench.errors import Interrupted
+from bench.errors import Interrupted, Stopped
 from bench.launch.outcome import Failure
 from bench.progress import Task
 from bench.run import do_step
@@ -67,7 +67,7 @@ def work(pipe: Connection, place: Workplace) -> None:
     try:
         while (request := pipe.recv()) is not None:
             pipe.send(Ended(_do(request, place)))
-    except Interrupted:
+    except (Interrupted, Stopped):
         sys.exit(Interrupted.exit_code)
     except (EOFError, BrokenPipeError):
         return
@@ -86,7 +86,7 @@ def _do(request: list[tuple[Cell, str]], place: Workplace) -> Failure | None:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     """Outside of training, which has a handler of its own, there is nothing to save."""
-    raise Interrupted("stopped")
+    raise Stopped
 
 
 class _PipeTask:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.data.pack import Pack
-from bench.files import digest_of, write_bytes
+from bench.files import digest_of, kept_array
 from bench.pose.detector import THRESHOLD, Detector, detector
 from bench.progress import Task
 from bench.source import source_hash
@@ -40,16 +40,16 @@ def with_detected_joints(pack: Pack, store: Path, task: Task, using: Detector | 
     frames = pack.frames_in("test")
     wanted = {"pixels": pack.pixel_digest, "size": pack.image_size, "frames": frames.tolist(), **joints_identity()}
     path = store / "joints" / f"{pack.digest[:12]}-{digest_of(wanted)}.npy"
-    if not path.exists():
+
+    def detect() -> NDArray[np.float32]:
         found = using or detector(DETECTOR)
         joints = []
         for start in range(0, len(frames), AT_ONCE):
             pictures = np.asarray(pack.rgb[frames[start : start + AT_ONCE]])
             joints.append(found.detect(pictures).keypoints(pack.image_size, pack.image_size))
             task.update(min(start + AT_ONCE, len(frames)), len(frames))
-        content = io.BytesIO()
-        np.save(content, np.concatenate(joints))
-        write_bytes(path, content.getvalue())
+        return np.concatenate(joints)
+
     keypoints = np.array(pack.keypoints)
-    keypoints[frames] = np.load(path)
+    keypoints[frames] = kept_array(path, detect)
     return replace(pack, keypoints=keypoints)
