@@ -183,8 +183,9 @@ def refuse_empty_shots(cell: Cell, image_size: int) -> None:
     def fits(shots: int) -> bool:
         return max(map(abs, shift_offsets(image_size, shots))) < image_size / 2
 
-    if cell.protocol == "shift" and not fits(cell.shots):
-        most = max(filter(fits, range(1, cell.shots)))
+    # as many as the frame has columns never fit: the shifts are whole pixels
+    most = max(filter(fits, range(1, min(cell.shots, image_size) + 1)))
+    if cell.protocol == "shift" and most < cell.shots:
         raise UsageError(
             f"--shots {cell.shots}: the support pictures are shifts of one, and so many would leave a {image_size} px "
             f"frame half empty; give at most {most}"

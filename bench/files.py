@@ -50,7 +50,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
-    """An array as `numpy.save` writes it, byte by byte, by `replacing`.
+    """An array, rows first, byte for byte as `numpy.save` writes such a one, by `replacing`.
 
     numpy writes to a file below Python's reach: on a full disk its error does not say that the disk is full.
     """

@@ -5,6 +5,7 @@ import signal
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import torch
@@ -13,7 +14,7 @@ import bench.cells
 import bench.metrics.features
 from bench.cells import Workplace
 from bench.launch.worker import work
-from methods import PairBatch, Progress, Setup
+from methods import PairBatch, Progress, Setup, Support
 from tests.example_method import Plain
 from tests.test_run import MeanColours
 
@@ -67,6 +68,29 @@ class Preempted(Plain):
             before.touch()
             os.kill(os.getpid(), signal.SIGUSR2)
         return super().train_step(batch, progress)
+
+
+class Spoiling(Plain):
+    """Adapts the trained weights themselves."""
+
+    def adapt(self, support: Support, finetune: Any, on_pass: Any = None) -> Any:
+        with torch.no_grad():
+            next(self.net.parameters()).mul_(0.9)
+        return self.draw
+
+
+class Whole(Plain):
+    """Draws bytes."""
+
+    def draw(self, *given: torch.Tensor) -> torch.Tensor:
+        return super().draw(*given).byte() if not torch.is_grad_enabled() else super().draw(*given)
+
+
+class Half(Plain):
+    """Draws at half the size."""
+
+    def draw(self, *given: torch.Tensor) -> torch.Tensor:
+        return super().draw(*given)[..., ::2, ::2] if not torch.is_grad_enabled() else super().draw(*given)
 
 
 def work_without_weights(pipe: Connection, place: Workplace) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.checkpoint import latest_checkpoint, load_state, save_checkpoint, save_state
-from bench.errors import DataError, DiskFull
+import bench.checkpoint
+from bench.checkpoint import clear_checkpoints, latest_checkpoint, load_state, save_checkpoint, save_state
+from bench.errors import DataError, DiskFull, Stopped
 from bench.files import write_bytes
 
 
@@ -57,3 +58,41 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
         write_bytes(target, b"new")
     assert target.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [
+        ("torch.load", torch.OutOfMemoryError("CUDA out of memory")),
+        ("torch.load", MemoryError()),
+        ("torch.load", RuntimeError("DefaultCPUAllocator: can't allocate memory")),
+        ("torch.load", Stopped()),
+        ("pathlib.Path.read_bytes", OSError(5, "Input/output error")),
+        ("pathlib.Path.read_bytes", PermissionError(13, "Permission denied")),
+    ],
+)
+def test_what_says_nothing_of_a_checkpoint_does_not_pass_it_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: BaseException
+) -> None:
+    """Else the training would begin again, and its first checkpoint take the place of both."""
+    for step in (100, 200):
+        save_checkpoint(tmp_path, step, {"step": step})
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, fail)
+        with pytest.raises(type(error)):
+            latest_checkpoint(tmp_path)
+    found = latest_checkpoint(tmp_path)
+    assert found is not None and found["step"] == 200
+
+
+def test_two_processes_may_forget_the_same_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_checkpoint(tmp_path, 1, {"step": 1})
+    listed = [tmp_path / "checkpoint-00000001.pt"]
+    monkeypatch.setattr(bench.checkpoint, "_checkpoints", lambda folder: listed)
+    for _ in range(2):
+        clear_checkpoints(tmp_path, keep=0)
+    assert not any(tmp_path.iterdir())

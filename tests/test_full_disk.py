@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.checkpoint import latest_checkpoint, load_state, save_checkpoint
@@ -18,6 +19,7 @@ from bench.data.layout import open_dataset
 from bench.data.make import make_dataset
 from bench.data.pack import build_pack
 from bench.errors import DiskFull
+from bench.files import write_array
 from bench.store import Stage
 from tests.test_data import RECIPE, painted
 from tests.test_resume import result, spec, trained
@@ -115,3 +117,11 @@ def test_a_pack_that_does_not_fit_is_an_error_and_no_bus_error(tmp_path: Path, s
     assert len(done.stderr.strip().splitlines()) == 1 and "the disk is full" in done.stderr
     (small_disk / "ballast").unlink()
     assert len(build_pack(open_dataset(data), small_disk / "pack")) == 56
+
+
+def test_an_array_that_does_not_fit_says_so_and_leaves_nothing(small_disk: Path) -> None:
+    write_array(small_disk / "images.npy", np.zeros(SMALL // 8, np.uint8))
+    with pytest.raises(DiskFull, match=r"cannot write .*images\.npy"):
+        write_array(small_disk / "images.npy", np.ones(SMALL, np.uint8))
+    assert [path.name for path in small_disk.iterdir()] == ["images.npy"]
+    assert not np.load(small_disk / "images.npy").any()

@@ -1,5 +1,6 @@
 """Launchers: the same scores whoever does the work; what fails costs nobody else; what is stopped goes on."""
 
+import errno
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -11,10 +12,11 @@ import pytest
 import torch
 
 import bench.cells
+import bench.launch.outcome
 import bench.metrics.features
 from bench.cells import Workplace, stages
 from bench.checkpoint import load_state
-from bench.errors import Interrupted, NonFiniteLoss, UsageError
+from bench.errors import BenchError, DiskFull, Interrupted, NonFiniteLoss, UsageError
 from bench.launch import commands, local, one_after_the_other, worker_environments
 from bench.launch.drive import Finished, drive
 from bench.launch.needs import Needs, needs_of
@@ -354,3 +356,40 @@ def test_table_1_at_smoke_is_the_same_from_one_process_and_from_two(
     for (cell, first), (_, second) in zip(one.done, two.done, strict=True):
         tuned = [{**(record.finetune or {}), "seconds": None} for record in (first, second)]
         assert first.metrics == second.metrics and tuned[0] == tuned[1], cell
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device", "images.npy")
+
+
+@pytest.mark.parametrize("error", [FULL, DiskFull("images.npy")])
+def test_a_full_disk_ends_the_whole_list_and_no_other_cell_is_tried(
+    place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A table would be written with holes where it had rows."""
+    tried = []
+
+    def full(cell: Cell, *_: object) -> None:
+        tried.append(cell)
+        raise error
+
+    monkeypatch.setattr(bench.launch.outcome, "run_cell", full)
+    with pytest.raises(BenchError, match=r"the disk is full: cannot write images\.npy") as raised:
+        one_after_the_other([WHITE, PLAIN], place)
+    assert raised.value.exit_code == 8 and tried == [WHITE]
+
+    class Full(Here):
+        stopped = False
+
+        def start(self, work: Sequence[PlannedStage]) -> None:
+            tried.append(work[0].stage.cell)
+            self._ended.append(Finished(tuple(stage.name for stage in work), Failure.of(error)))
+
+        def stop(self, signals: Sequence[int]) -> None:
+            self.stopped = True
+
+    tried.clear()
+    elsewhere = fresh(place, tmp_path)
+    pool = Full(elsewhere)
+    with pytest.raises(BenchError, match="the disk is full") as raised:
+        drive([WHITE, PLAIN], elsewhere, pool)
+    assert raised.value.exit_code == 8 and pool.stopped and len(tried) == 1

@@ -1,5 +1,6 @@
 """A cell from rendering to its record, with a stand-in for the FID network so that no weights are needed."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 import bench.cells
 import bench.metrics.features
 import bench.run
+from bench.build import use_all_cores
 from bench.cells import Workplace, stages
-from bench.errors import DataError
+from bench.errors import DataError, UsageError
 from bench.plan import cells_of, plan
 from bench.progress import SilentReporter
 from bench.records import read_records
@@ -138,3 +140,36 @@ def test_pictures_that_were_damaged_are_not_trained_on(place: Workplace, tmp_pat
         run_cell(PLAIN, own)
     shutil.rmtree(pixels.parent)
     assert run_cell(PLAIN, own).metrics == first.metrics
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Spoiling", "adapting changes the trained model of tests.failing_methods:Spoiling (net.0.weight)"),
+        ("Whole", "the method drew torch.uint8 [7, 3, 64, 64], not floats [7, 3, 64, 64]"),
+        ("Half", "the method drew torch.float32 [7, 3, 32, 32], not floats [7, 3, 64, 64]"),
+    ],
+)
+def test_a_method_that_breaks_its_contract_is_not_scored(place: Workplace, name: str, said: str) -> None:
+    cell = replace(PLAIN, method=f"tests.failing_methods:{name}")
+    for _ in range(2):
+        with pytest.raises(UsageError, match=re.escape(said)):
+            run_cell(cell, place)
+    assert stages(cell, place).train.done and not stages(cell, place).generate.done  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("shots", "most"), [(64, 63), (200, 63), (10**6, 63)])
+def test_more_shots_than_a_frame_has_room_for_are_refused(place: Workplace, shots: int, most: int) -> None:
+    with pytest.raises(UsageError, match=f"--shots {shots}: .* give at most {most}"):
+        stages(replace(PLAIN, shots=shots), place)
+    stages(replace(PLAIN, shots=most), place)
+
+
+@pytest.mark.parametrize(("asked", "threads"), [("3", 3), ("2,1", 2), (" 4 ", 4), ("", 7), ("0", 7), ("many", 7)])
+def test_threads_are_those_that_openmp_is_told(monkeypatch: pytest.MonkeyPatch, asked: str, threads: int) -> None:
+    told = []
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(7), raising=False)
+    monkeypatch.setattr("torch.set_num_threads", told.append)
+    use_all_cores()
+    assert told == [threads]

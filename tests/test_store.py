@@ -1,11 +1,13 @@
 """The store does each piece of work once, never takes half of one for the whole, and names what is stale."""
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from bench.errors import DataError, FailedBefore
+from bench.files import write_json
 from bench.store import Stage, remove, stored_stages, superseded
 
 
@@ -120,3 +122,17 @@ def test_a_damaged_description_hides_no_other_stage_from_whoever_lists_them(tmp_
         (stage(tmp_path).folder / "stage.json").write_text(content)
         assert [found.folder for found in stored_stages(tmp_path)] == [stage(tmp_path, seed=1).folder]
         assert superseded(tmp_path) == []
+
+
+def test_gc_keeps_what_was_used_last_and_not_what_was_made_last(tmp_path: Path) -> None:
+    for source in ("code-1", "code-2", "code-1"):  # back to the code of before, on another branch
+        stage(tmp_path, source).run(lambda folder: {})
+    assert [found.source for found in superseded(tmp_path)] == ["code-2"]
+
+
+def test_a_retry_repeats_what_failed_on_a_machine_whose_clock_is_ahead(tmp_path: Path) -> None:
+    failure = {"type": "ValueError", "message": "wrong", "again": True, "time": time.time() + 1e6, "traceback": ""}
+    write_json(stage(tmp_path).folder / "failed.json", failure)
+    with pytest.raises(FailedBefore, match="--retry repeats it"):
+        stage(tmp_path).run(lambda folder: {})
+    assert stage(tmp_path).run(lambda folder: {"n": 1}, retry="this run") == {"n": 1}
