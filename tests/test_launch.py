@@ -381,7 +381,7 @@ def test_a_full_disk_ends_the_whole_list_and_no_other_cell_is_tried(
         stopped = False
 
         def start(self, work: Sequence[PlannedStage]) -> None:
-            tried.append(work[0].stage.cell)
+            tried.append(work[0].cell)
             self._ended.append(Finished(tuple(stage.name for stage in work), Failure.of(error)))
 
         def stop(self, signals: Sequence[int]) -> None:
