@@ -213,6 +213,21 @@ def test_a_fine_tuned_row_says_how():
     assert "learning rate 0.003, 5 passes, chosen on 6 validation characters" in note
 
 
+@pytest.mark.parametrize(
+    ("rate", "passes", "said"),
+    [
+        (0.001, 1, "learning rate 0.001 (the lowest tried), 1 pass, chosen"),
+        (0.003, 5, "learning rate 0.003, 5 passes, chosen"),
+        (0.01, 5, "learning rate 0.01 (the highest tried), 5 passes, chosen"),
+        (0.003, 20, "learning rate 0.003, 20 passes (the most tried), chosen"),
+    ],
+)
+def test_a_schedule_at_the_end_of_those_tried_says_so(rate, passes, said):
+    curve = [{"lr": lr, "passes": count} for lr in (0.001, 0.003, 0.01) for count in (0, 1, 5, 20)]
+    chosen = ours(finetune={**SCHEDULE, "lr": rate, "passes": passes, "curve": curve})
+    assert any(said in note for note in notes_of(table1([chosen]), "Ours (1-shot)"))
+
+
 def test_the_papers_columns_say_that_they_are_of_other_data():
     table = table1(everything())
     (column,) = [column for column in table.columns if column.key == "paper_fid"]

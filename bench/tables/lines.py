@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bench.paper_numbers import Published, published
 from bench.records import Record
@@ -117,12 +118,23 @@ def _schedules(row: Pooled) -> Iterator[str]:
         schedule = member.finetune
         if not schedule:
             continue
-        passes = "pass" if schedule["passes"] == 1 else "passes"
-        chosen.setdefault(f"learning rate {schedule['lr']:g}, {schedule['passes']} {passes}", []).append(str(seed))
+        chosen.setdefault(_schedule(schedule), []).append(str(seed))
         rule = f", chosen on {schedule['chosen_on']}" if schedule.get("chosen_on") else ""
     if chosen:
         several = [f"{text} (seed {', '.join(seeds)})" for text, seeds in chosen.items()]
         yield f"Fine-tuned on the support set: {'; '.join(several if len(chosen) > 1 else chosen)}{rule}"
+
+
+def _schedule(schedule: Mapping[str, Any]) -> str:
+    """A schedule, and where it is the first or last of those tried: what lies beyond might be better still."""
+    tried = [point for point in schedule.get("curve", ()) if point["passes"] > 0]
+    rate, passes = schedule["lr"], schedule["passes"]
+    rates, counts = sorted({point["lr"] for point in tried}), sorted({point["passes"] for point in tried})
+    ends = ""
+    if len(rates) > 1 and rate in (rates[0], rates[-1]):
+        ends += f" (the {'lowest' if rate == rates[0] else 'highest'} tried)"
+    most = " (the most tried)" if len(counts) > 1 and passes == counts[-1] else ""
+    return f"learning rate {rate:g}{ends}, {passes} {'pass' if passes == 1 else 'passes'}{most}"
 
 
 def shared_notes(lines: Sequence[Line]) -> list[Line]:
