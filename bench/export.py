@@ -74,8 +74,8 @@ def export(
 
 
 def _is_report(path: Path) -> bool:
-    """Whether a file is of a static report, `report` or `report-…`, which holds copies of all else."""
-    return path.parts[0].startswith("report")
+    """Whether a file is of a static report, `report`, `report-…` or one being built, which holds copies of all else."""
+    return path.parts[0].removeprefix(".").startswith("report")
 
 
 def _pictures(record: Record, store: Path, folders: Sequence[Path]) -> Mapping[str, bytes]:

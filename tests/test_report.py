@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,11 +17,12 @@ import bench.predictions
 import bench.run
 from bench.cells import Workplace, data_pack
 from bench.data.pack import Pack
-from bench.errors import DataError
+from bench.errors import DataError, Stopped, UsageError
 from bench.predictions import expected_files, import_predictions
 from bench.presets import preset
 from bench.progress import SilentReporter
 from bench.report import make_report
+from bench.report.folder import new_report
 from bench.run import run_cell
 from bench.spec import Cell
 from bench.tables import table1
@@ -122,6 +125,112 @@ def test_rows_without_pictures_are_named_and_the_rest_is_made(
     with pytest.raises(DataError, match="no records"):
         make_report(tmp_path, "smoke", place.store, tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("foreign", ["notes.md", "index.html", "report.json", "figures/mine.png"])
+def test_a_folder_that_holds_anything_but_a_report_is_refused_before_any_work(tmp_path: Path, foreign: str) -> None:
+    (tmp_path / foreign).parent.mkdir(exist_ok=True)
+    (tmp_path / foreign).write_text('<!doctype html>{"files": ["report.json"]}')
+    with pytest.raises(UsageError, match=r"holds .* of no report .* give --out a new or an empty folder") as refused:
+        make_report(tmp_path / "no-records", "smoke", tmp_path / "store", tmp_path)
+    assert refused.value.exit_code == 2
+    assert list(everything(tmp_path)) == [foreign]
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_report_replaces_an_earlier_one_alone(
+    made: tuple[Path, Workplace, Pack], tmp_path: Path, marked: bool
+) -> None:
+    """Those of before there was a mark are known by what they hold."""
+    page, place, _ = made
+    out = tmp_path / "out"
+    shutil.copytree(page.parent, out)
+    if not marked:
+        (out / "report.json").unlink()
+    (out / ".DS_Store").touch()
+    (out / "sheets" / "c2000000.png").write_text("old")
+    make_report(place.results, "smoke", place.store, out)
+    assert everything(out) == everything(page.parent)
+    for name in ("notes.md", "sheets/notes.md", "sheets/notes"):
+        shutil.rmtree(tmp_path)
+        shutil.copytree(page.parent, out)
+        if not marked:
+            (out / "report.json").unlink()
+        (out / name).mkdir() if name == "sheets/notes" else (out / name).write_text("mine")
+        with pytest.raises(UsageError, match=f"holds {name}, which is of no report"):
+            make_report(place.results, "smoke", place.store, out)
+        assert (out / name).exists()
+
+
+def test_a_report_goes_to_the_working_folder_and_through_a_link(
+    made: tuple[Path, Workplace, Pack], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, place, _ = made
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to("here")
+    monkeypatch.chdir(tmp_path / "here")
+    make_report(place.results, "smoke", place.store, Path())
+    assert everything(tmp_path / "here") == everything(page.parent)
+    make_report(place.results, "smoke", place.store, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and everything(tmp_path / "here") == everything(page.parent)
+
+
+@pytest.mark.parametrize("error", [OSError("disk"), Stopped()])
+def test_the_report_before_stays_where_a_new_one_fails(
+    made: tuple[Path, Workplace, Pack], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    page, place, _ = made
+    out = tmp_path / "out"
+    shutil.copytree(page.parent, out)
+
+    def fails(*_: object) -> None:
+        raise error
+
+    for name, broken in (("bench.report.make._template", fails), ("bench.report.folder._put", fails)):
+        with monkeypatch.context() as patch, pytest.raises(type(error)):
+            patch.setattr(name, broken)
+            make_report(place.results, "smoke", place.store, out)
+        assert everything(out) == everything(page.parent) and list(tmp_path.iterdir()) == [out]
+    real = Path.rename
+
+    def rename(path: Path, target: Path) -> Path:
+        if target == out and path.name.count("old-") == 0:
+            raise error  # between the old one's going aside and the new one's coming in
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(type(error)):
+        make_report(place.results, "smoke", place.store, out)
+    assert everything(out) == everything(page.parent) and list(tmp_path.iterdir()) == [out]
+
+
+def test_what_came_to_the_place_of_a_report_while_it_was_made_is_kept(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(UsageError, match=r"holds notes\.md"), new_report(out):
+        out.mkdir()
+        (out / "notes.md").write_text("mine")
+    assert everything(tmp_path) == {"out/notes.md": b"mine"}
+
+
+def test_reports_made_at_once_do_not_share_a_folder(tmp_path: Path) -> None:
+    """The last to be ready stays, whole."""
+    out = tmp_path / "out"
+
+    def make(number: int) -> None:
+        for _ in range(20):
+            with new_report(out) as building:
+                assert not list(building.iterdir())
+                for name in ("a", "b", "c"):
+                    (building / name).write_text(str(number))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(make, range(4)))
+    assert list(tmp_path.iterdir()) == [out]
+    assert len({(out / name).read_text() for name in ("a", "b", "c")}) == 1
 
 
 @pytest.mark.skipif("BENCH_BROWSER" not in os.environ, reason="BENCH_BROWSER names no Chromium to open the report in")

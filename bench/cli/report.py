@@ -15,7 +15,7 @@ from bench.errors import SkippedError
 def report(
     *,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder; default results/<preset>/report, or report-on-….")
+        Path | None, typer.Option("--out", help="New, empty or an earlier report; default results/<preset>/report….")
     ] = None,
     options: Judged,
 ) -> None:
@@ -24,7 +24,9 @@ def report(
 
     place, trial = options.workplace(), options.trial()
     target = out or options.results / options.preset / f"report{trial.suffix}"
-    check_folder("--out" if out else "--results", target)
+    option = "--out" if out else "--results"
+    check_folder(option, target)
+    check_folder(option, target.resolve().parent)  # a report is built beside the one that it replaces
     made = make_report(options.results, options.preset, place.store, target, options.folders(), trial)
     if options.as_json:
         print_json({"page": str(made.page), "without_pictures": dict(made.without_pictures)})

@@ -23,6 +23,7 @@ from bench.generate import all_test_pairs, to_uint8
 from bench.pose.joints import with_detected_joints
 from bench.progress import SilentReporter
 from bench.records import INTERVALS, Record, comparable, joints_of, read_records
+from bench.report.folder import check_target, new_report
 from bench.tables.table1 import BASELINES
 from bench.trial import Trial
 from bench.verify import images_of, pack_of
@@ -51,8 +52,11 @@ def make_report(
     """Write `out`/index.html with the tables, figures, records and, where the store holds them, pictures of a preset.
 
     Every picture of a character is one sheet: a row a method, a column a pose. `folders` hold data that are not in the
-    store. All of it is of one trial. Raises DataError where there are no records.
+    store. All of it is of one trial. Raises UsageError for an `out` that holds anything but an earlier report, and
+    DataError where there are no records.
     """
+    target = out.resolve()  # "." has no name, and a link is not to be replaced
+    check_target(target)
     folder = results / preset
     records, others = comparable(trial.scores_in(read_records(folder / "records")))
     records.sort(key=_order)
@@ -61,32 +65,29 @@ def make_report(
             f"{folder / 'records'} holds no records of this data with {trial.joints} joints; make them with "
             f"`bench table1 --preset {preset}{'' if trial.joints == 'exact' else f' --joints {trial.joints}'}`"
         )
-    building = out.with_name(f".{out.name}.building")
-    shutil.rmtree(building, ignore_errors=True)
-    (building / "figures").mkdir(parents=True)
-    figures = sorted(trial.figures(results, preset).glob("*.png"))
-    for figure in figures:
-        shutil.copyfile(figure, building / "figures" / figure.name)
-        if figure.with_suffix(".pdf").exists():
-            shutil.copyfile(figure.with_suffix(".pdf"), building / "figures" / f"{figure.stem}.pdf")
-    browser, without = _browser(records, store, building, folders)
-    page = _template().render(
-        preset=preset,
-        first=records[0],
-        joints=joints_of(records[0]),
-        # written by Table.to_html, which escapes what it is given
-        tables=[Markup(path.read_text(encoding="utf-8")) for path in _tables(folder, trial.suffix)],
-        figures=[{"name": f.stem, "title": _title(f.stem), "pdf": f.with_suffix(".pdf").exists()} for f in figures],
-        browser=browser,
-        # "<" could end the script element that holds it
-        browser_json=Markup(json.dumps(browser, ensure_ascii=False).replace("<", "\\u003c")),
-        records=records,
-        without=without,
-        others=others,
-    )
-    write_bytes(building / "index.html", page.encode())
-    shutil.rmtree(out, ignore_errors=True)
-    building.replace(out)
+    with new_report(target) as building:
+        (building / "figures").mkdir()
+        figures = sorted(trial.figures(results, preset).glob("*.png"))
+        for figure in figures:
+            shutil.copyfile(figure, building / "figures" / figure.name)
+            if figure.with_suffix(".pdf").exists():
+                shutil.copyfile(figure.with_suffix(".pdf"), building / "figures" / f"{figure.stem}.pdf")
+        browser, without = _browser(records, store, building, folders)
+        page = _template().render(
+            preset=preset,
+            first=records[0],
+            joints=joints_of(records[0]),
+            # written by Table.to_html, which escapes what it is given
+            tables=[Markup(path.read_text(encoding="utf-8")) for path in _tables(folder, trial.suffix)],
+            figures=[{"name": f.stem, "title": _title(f.stem), "pdf": f.with_suffix(".pdf").exists()} for f in figures],
+            browser=browser,
+            # "<" could end the script element that holds it
+            browser_json=Markup(json.dumps(browser, ensure_ascii=False).replace("<", "\\u003c")),
+            records=records,
+            without=without,
+            others=others,
+        )
+        write_bytes(building / "index.html", page.encode())
     return Report(out / "index.html", without)
 
 
