@@ -13,7 +13,7 @@ from PIL import Image
 
 from bench.errors import DataError, UsageError
 from bench.files import read_json, write_bytes
-from bench.records import Record, read_records
+from bench.records import Record, read_record
 from bench.verify import images_of, pack_of
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can hold: the same content gives the same bytes
@@ -29,7 +29,7 @@ tables, figures   what `bench` printed from these records
 To print the verdicts again: put records/ under results/{preset}/ of a clone and run `bench claims --preset {preset}`.
 To recompute the scores: run the command that a record names, then `bench verify`.
 
-Rows:
+Rows, by record:
 {rows}
 """
 
@@ -44,16 +44,16 @@ def export(
 ) -> list[str]:
     """Write the bundle of a preset to `out` and return the names in it.
 
-    With a `store`, also the images of every record as PNG; `folders` hold data that are not in it. Raises UsageError
-    for a file that is there already unless `force`, and DataError where there is nothing to export or images are
-    missing.
+    With a `store`, also the images of every record as PNG, in a folder of the record's file name; `folders` hold data
+    that are not in it. Raises UsageError for a file that is there already unless `force`, and DataError where there is
+    nothing to export or images are missing.
     """
     if out.exists() and not force:
         raise UsageError(f"{out} is there already; --force replaces it")
     if out.suffix != ".zip":
         raise UsageError(f"--out {out}: give a name that ends in .zip")
     folder = results / preset
-    records = read_records(folder / "records")
+    records = {path.stem: read_record(path) for path in sorted((folder / "records").glob("*.json"))}
     if not records:
         raise DataError(f"{folder / 'records'} holds no records; make them with `bench table1`")
     files = {
@@ -62,10 +62,12 @@ def export(
         if path.suffix in WRITTEN and path.is_file() and not _is_report(path.relative_to(folder))
     }
     if store is not None:
-        for record in records:
-            files |= _pictures(record, store, folders)
-    said = "images/    what every row drew, by character and frame\n" if store is not None else ""
-    rows = "\n".join(f"{r.title} (seed {r.cell['seed']}{r.trial}): {r.command}" for r in records)
+        for name, record in records.items():
+            files |= _pictures(name, record, store, folders)
+    said = "images/    what every row drew, by record, character and frame\n" if store is not None else ""
+    rows = "\n".join(
+        f"{name}: {r.title} (seed {r.cell['seed']}{r.trial}), made by: {r.command}" for name, r in records.items()
+    )
     files["README.txt"] = README.format(preset=preset, images=said, rows=rows).encode()
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
     files["SHA256SUMS"] = sums.encode()
@@ -78,17 +80,15 @@ def _is_report(path: Path) -> bool:
     return path.parts[0].removeprefix(".").startswith("report")
 
 
-def _pictures(record: Record, store: Path, folders: Sequence[Path]) -> Mapping[str, bytes]:
+def _pictures(name: str, record: Record, store: Path, folders: Sequence[Path]) -> Mapping[str, bytes]:
+    """PNGs of a record by their path in the bundle; `name` is of its file, since two records may have one title."""
     folder, pack = images_of(record, store), pack_of(record, store, folders)
     images, frames = np.load(folder / "images.npy", mmap_mode="r"), read_json(folder / "frames.json")
-    row = (
-        "".join(c if c.isalnum() else "_" for c in record.title + record.trial).strip("_") + f"-s{record.cell['seed']}"
-    )
     found = {}
     for image, frame in zip(images, frames, strict=True):
         file = io.BytesIO()
         Image.fromarray(np.asarray(image)).save(file, "PNG")
-        found[f"images/{row}/{pack.names[pack.character[frame]]}/{frame:05}.png"] = file.getvalue()
+        found[f"images/{name}/{pack.names[pack.character[frame]]}/{frame:05}.png"] = file.getvalue()
     return found
 
 

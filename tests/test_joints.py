@@ -152,7 +152,7 @@ def test_a_report_and_a_bundle_keep_both_apart(place: Workplace, tmp_path: Path)
         (place.results / "smoke" / name / "index.html").write_text("a copy")
     names = export(place.results, "smoke", tmp_path / "all.zip", place.store, folders=[place.data])  # type: ignore[list-item]
     drawn = {name.split("/")[1] for name in names if name.startswith("images/")}
-    assert drawn == {"Nearest_training_pose-s0", "Nearest_training_pose__detected_joints-s0"}
+    assert drawn == {"nearest-pose", "nearest-pose-detected-joints"}
     assert not any("report" in name for name in names)
 
 

@@ -2,7 +2,9 @@
 
 import csv
 import hashlib
+import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,7 @@ from bench.export import export
 from bench.predictions import expected_files, import_predictions, read_predictions, write_template
 from bench.presets import preset
 from bench.progress import SilentReporter
-from bench.records import Record
+from bench.records import Record, write_record
 from bench.run import run_cell
 from bench.spec import Cell
 from bench.tables import table1
@@ -192,3 +194,19 @@ def test_a_bundle_holds_what_it_says_and_is_the_same_twice(place: Workplace, flo
     with pytest.raises(DataError, match="holds no records"):
         export(tmp_path / "nothing", "smoke", tmp_path / "c.zip")
     assert not (tmp_path / "c.zip").exists()
+
+
+def test_a_bundle_holds_the_pictures_of_every_record_though_two_have_one_title(
+    place: Workplace, floor: Record, tmp_path: Path
+) -> None:
+    white = run_cell(Cell("white", "smoke", device="cpu"), place)
+    write_record(place.results / "smoke" / "records" / "white.json", replace(white, title=floor.title))
+    names = export(place.results, "smoke", tmp_path / "a.zip", place.store)
+    assert sum(name.startswith("images/white/") for name in names) == 14
+    with zipfile.ZipFile(tmp_path / "a.zip") as bundle:
+        drawn = [name for name in names if name.startswith("images/nearest-pose/")]
+        kept = [np.asarray(Image.open(io.BytesIO(bundle.read(name)))) for name in drawn]
+        assert all(
+            f"{name}: {floor.title} (seed" in bundle.read("README.txt").decode() for name in ("white", FLOOR.method)
+        )
+    assert np.array_equal(np.stack(kept), images_of_floor(place)), "each under its own record"
