@@ -20,6 +20,7 @@ from bench.metrics.lpips import LPIPS
 from bench.progress import Task
 from bench.records import Record
 from bench.score import score
+from bench.store import UNREADABLE, Stage
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,45 @@ def stage_folder(store: Path, kind: str, key: str) -> Path | None:
     return None
 
 
+class Damaged(DataError):
+    """Images that are in the store and are not what was drawn."""
+
+
 def images_of(record: Record, store: Path) -> Path:
-    """The folder with the images a record was scored on; raises DataError that says how to make them again."""
+    """The folder with the images a record was scored on; raises DataError that says how to make them again.
+
+    Damaged: their sha256 is not the recorded one.
+    """
     again = f"make them again with: {record.command}"
     scored = stage_folder(store, "score", record.key)
     if scored is None:
         raise DataError(f"'{record.title}': its scores are not in {store}; {again}")
-    drawn = stage_folder(store, "generate", read_json(scored / "stage.json")["identity"]["generate"])
+    drawn = stage_folder(store, "generate", _described(record, scored).identity["generate"])
     if drawn is None:
         raise DataError(f"'{record.title}': its images are not in {store}; {again}")
+    stage = _described(record, drawn)
+    try:
+        stage.check()
+    except DataError as error:
+        raise Damaged(f"'{record.title}': {error}: {record.command}") from error
     return drawn
+
+
+def _described(record: Record, folder: Path) -> Stage:
+    """The stage in a folder of the store, as its `stage.json` says; raises Damaged where that is not its own."""
+    file = folder / "stage.json"
+    try:
+        told = read_json(file)
+        stage = Stage(folder.parent.parent, folder.parent.name, told["label"], told["identity"], told["source"])
+        if stage.folder == folder:
+            return stage
+        fault = "it is of another stage"
+    except UNREADABLE as error:
+        fault = f"{type(error).__name__}: {error}"
+    raise Damaged(
+        f"'{record.title}': {file} is damaged ({fault}); delete the folder {folder} and make it again with: "
+        f"{record.command}"
+    )
 
 
 def pack_of(record: Record, store: Path, folders: Sequence[Path] = ()) -> Pack:

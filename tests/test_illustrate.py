@@ -23,7 +23,7 @@ from bench.data.pack import Pack
 from bench.data.people import Framing, read_people
 from bench.errors import DataError, SkippedError, UsageError
 from bench.figures.poses import Animation
-from bench.files import read_json, write_json
+from bench.files import read_json, sha256_of, write_json
 from bench.generate import all_test_pairs, store_images
 from bench.illustrate.make import FIGURES, Outcome, chosen, illustrate
 from bench.illustrate.paper import _reach, _targets
@@ -38,7 +38,7 @@ from bench.spec import Cell
 from ours.generator import Generator
 from tests.made_pack import made_pack
 from tests.made_records import made_up
-from tests.test_run import MeanColours
+from tests.test_run import MeanColours, spoil
 
 BASE = Cell("ours", "smoke", device="cpu")
 
@@ -171,6 +171,31 @@ def test_drawn_images_are_found_by_frame(place: Workplace, pack: Pack) -> None:
     stages(cell, place).generate.run(lambda folder: store_images(folder, [pack.rgb[frames]], frames))
     pictures = drawn(cell, place)
     assert all((pictures[frame] == pack.rgb[frame]).all() for frame in frames)
+
+
+@pytest.mark.parametrize(("stage", "name"), [("generate", "images.npy"), ("score", "images.csv")])
+def test_what_was_damaged_in_the_store_is_in_no_figure_and_ends_in_exit_code_3(
+    studio: Studio, place: Workplace, pack: Pack, stage: str, name: str
+) -> None:
+    draw(studio.ours(), place, pack)
+    file = getattr(stages(studio.ours(), place), stage).folder / name
+    spoil(file, -5)
+    outcome = illustrate(["11"], studio)[0]
+    assert not outcome.files and outcome.bad_data
+    assert f"{file} is damaged" in outcome.skipped and f"delete the folder {file.parent}" in outcome.skipped
+    done = call(place, "--only", "11,5")
+    assert isinstance(done.exception, DataError) and done.exception.exit_code == 3
+    assert f"{file} is damaged" in done.stderr and "figure05-support-set.png" in done.stdout
+
+
+def test_pictures_that_several_figures_show_are_checked_once(
+    studio: Studio, place: Workplace, pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(studio.ours(), place, pack)
+    checked: list[str] = []
+    monkeypatch.setattr("bench.store.sha256_of", lambda path: checked.append(path.name) or sha256_of(path))
+    illustrate(["1", "6", "8", "11"], studio)
+    assert checked.count("images.npy") == 1
 
 
 def test_failures_are_the_worst_image_of_each_character(

@@ -22,6 +22,7 @@ from bench.cells import Workplace, data_pack, stages
 from bench.data.pack import Pack
 from bench.errors import DataError, UsageError
 from bench.export import export
+from bench.files import read_json, sha256_of, write_json
 from bench.predictions import expected_files, import_predictions, read_predictions, write_template
 from bench.presets import preset
 from bench.progress import SilentReporter
@@ -30,7 +31,7 @@ from bench.run import run_cell
 from bench.spec import Cell
 from bench.tables import table1
 from bench.verify import verify
-from tests.test_run import MeanColours
+from tests.test_run import MeanColours, spoil
 
 FLOOR = Cell("nearest-pose", "smoke", device="cpu")
 CPU = torch.device("cpu")
@@ -144,19 +145,26 @@ def test_a_record_follows_from_its_images_and_a_changed_pixel_is_found(place: Wo
     report = SilentReporter()
     with report.task("") as task:
         assert verify(floor, place.store, CPU, task) == []
-        file = stages(FLOOR, place).generate.folder / "images.npy"
-        kept = file.read_bytes()
+        folder = stages(FLOOR, place).generate.folder
+        file, marker = folder / "images.npy", folder / "done.json"
+        kept = {path: path.read_bytes() for path in (file, marker)}
         try:
             images = np.load(file)
             images[3, 20:40, 20:40] = (255, 0, 0)
             np.save(file, images)
+            with pytest.raises(DataError, match=r"images\.npy is damaged"):
+                verify(floor, place.store, CPU, task)
+            told = read_json(marker)
+            write_json(marker, {**told, "files": {**told["files"], "images.npy": sha256_of(file)}})
             wrong = {difference.field for difference in verify(floor, place.store, CPU, task)}
             assert {"metrics.ssim.mean", "metrics.l1_foreground.mean"} <= wrong
-            file.write_bytes(kept[: len(kept) // 2])
+            write_json(marker, {**told, "files": {}})  # of before files were vouched for
+            file.write_bytes(kept[file][: len(kept[file]) // 2])
             with pytest.raises(DataError, match="damaged"):
                 verify(floor, place.store, CPU, task)
         finally:
-            file.write_bytes(kept)
+            for path, content in kept.items():
+                path.write_bytes(content)
         changed = Record.from_dict({**floor.to_dict(), "metrics": {**floor.metrics, "fid": {"value": 1.0}}})
         assert [d.field for d in verify(changed, place.store, CPU, task)] == ["metrics.fid.value"]
 
@@ -175,6 +183,25 @@ def test_lpips_is_a_column_where_every_record_has_it(place: Workplace, floor: Re
 def test_a_record_without_images_says_how_to_make_them_again(place: Workplace, floor: Record, tmp_path: Path) -> None:
     with SilentReporter().task("") as task, pytest.raises(DataError, match="make them again with: "):
         verify(floor, tmp_path / "empty", CPU, task)
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [("generate", "images.npy"), ("generate", "frames.json"), ("generate", "stage.json"), ("score", "stage.json")],
+)
+def test_what_was_damaged_in_the_store_is_not_exported(
+    place: Workplace, floor: Record, tmp_path: Path, stage: str, name: str
+) -> None:
+    folder = getattr(stages(FLOOR, place), stage).folder
+    spoil(folder / name, -5)
+    try:
+        with pytest.raises(DataError) as refused:
+            export(place.results, "smoke", tmp_path / "a.zip", place.store)
+    finally:
+        spoil(folder / name, -5)
+    for words in (f"'{floor.title}': {folder / name} is damaged", f"delete the folder {folder} and", floor.command):
+        assert words in str(refused.value)
+    assert not (tmp_path / "a.zip").exists()
 
 
 def test_a_bundle_holds_what_it_says_and_is_the_same_twice(place: Workplace, floor: Record, tmp_path: Path) -> None:

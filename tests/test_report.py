@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import bench.cells
 import bench.metrics.features
 import bench.predictions
 import bench.run
 from bench.cells import Workplace, data_pack
+from bench.cli import app
 from bench.data.pack import Pack
 from bench.errors import DataError, Stopped, UsageError
 from bench.predictions import expected_files, import_predictions
@@ -26,7 +28,7 @@ from bench.report.folder import new_report
 from bench.run import run_cell
 from bench.spec import Cell
 from bench.tables import table1
-from tests.test_run import MeanColours
+from tests.test_run import MeanColours, spoil
 
 TITLE = "<b>Mine</b> & co"
 VOID = {"meta", "img", "input", "br", "link"}
@@ -231,6 +233,25 @@ def test_reports_made_at_once_do_not_share_a_folder(tmp_path: Path) -> None:
         list(pool.map(make, range(4)))
     assert list(tmp_path.iterdir()) == [out]
     assert len({(out / name).read_text() for name in ("a", "b", "c")}) == 1
+
+
+def test_pictures_that_were_damaged_are_not_shown_and_the_rest_is(
+    made: tuple[Path, Workplace, Pack], tmp_path: Path
+) -> None:
+    _, place, _ = made
+    (file,) = (place.store / "generate").glob("white-*/images.npy")
+    options = ["--preset", "smoke", "--store", str(place.store), "--results", str(place.results)]
+    spoil(file, -5)
+    try:
+        done = CliRunner().invoke(app, ["report", *options, "--out", str(tmp_path / "out"), "-q"])
+    finally:
+        spoil(file, -5)
+    assert isinstance(done.exception, DataError) and done.exception.exit_code == 3
+    for words in ("'White image': ", f"{file} is damaged", f"delete the folder {file.parent} and run the same command"):
+        assert words in str(done.exception)
+    assert "1 rows without pictures" in read(tmp_path / "out" / "index.html").text
+    with Image.open(tmp_path / "out" / "sheets" / "c2000000.png") as sheet:
+        assert sheet.height == 5 * 64, "source, pose, truth, mine and the other floor"
 
 
 @pytest.mark.skipif("BENCH_BROWSER" not in os.environ, reason="BENCH_BROWSER names no Chromium to open the report in")

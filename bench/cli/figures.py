@@ -11,7 +11,7 @@ import typer
 
 from bench.cli.shared import Scored, names_of, print_json, with_options
 from bench.cli.tables import SeedsOption, seeds_of
-from bench.errors import SkippedError, UsageError
+from bench.errors import DataError, SkippedError, UsageError
 
 
 @with_options
@@ -25,7 +25,10 @@ def figures(
     seeds: SeedsOption = "",
     options: Scored,
 ) -> None:
-    """Make figures from what has been run: the paper's 1 and 4 to 11, curves, shots, cost, characters."""
+    """Make figures from what has been run: the paper's 1 and 4 to 11, curves, shots, cost, characters.
+
+    Exit code 4 where something to show is not there yet, 3 where it is there and damaged; all others are made.
+    """
     from bench.illustrate.make import chosen, illustrate
     from bench.illustrate.studio import Studio
 
@@ -56,4 +59,5 @@ def figures(
         print(outcome.skipped, file=sys.stderr)
     if skipped:
         names = [outcome.figure for outcome in skipped]
-        raise SkippedError(f"done, but not or not all of figure {', '.join(names)}")
+        kind = DataError if any(outcome.bad_data for outcome in skipped) else SkippedError
+        raise kind(f"done, but not or not all of figure {', '.join(names)}")

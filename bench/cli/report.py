@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.shared import Judged, check_folder, print_json, with_options
-from bench.errors import SkippedError
+from bench.errors import DataError, SkippedError
 
 
 @with_options
@@ -19,7 +19,10 @@ def report(
     ] = None,
     options: Judged,
 ) -> None:
-    """A static HTML report of what has been run; runs nothing."""
+    """A static HTML report of what has been run; runs nothing.
+
+    Exit code 4 where the store lacks the pictures of some row, 3 where some are damaged; all others are shown.
+    """
     from bench.report import make_report
 
     place, trial = options.workplace(), options.trial()
@@ -32,6 +35,9 @@ def report(
         print_json({"page": str(made.page), "without_pictures": dict(made.without_pictures)})
     else:
         print(made.page)
+    if made.damaged:
+        reasons = "\n  ".join(made.without_pictures[row] for row in made.damaged)
+        raise DataError(f"the report is without pictures that are damaged:\n  {reasons}")
     if made.without_pictures:
         rows = ", ".join(made.without_pictures)
         raise SkippedError(f"the report has no pictures of: {rows}; it names the commands that make them")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, unknown
+from bench.errors import BenchError, DataError, unknown
 from bench.files import read_json, write_json
 from bench.illustrate import further, hard, paper
 from bench.illustrate.studio import Made, Studio
@@ -51,6 +51,7 @@ class Outcome:
     files: tuple[Path, ...]
     caption: str
     skipped: str  # why it, or a part of it, is not there, and the command that helps; empty: nothing was
+    bad_data: bool = False  # it is not there since what it shows is, and cannot be used
 
 
 def chosen(only: str) -> list[str]:
@@ -76,7 +77,8 @@ def illustrate(names: Sequence[str], studio: Studio) -> list[Outcome]:
                 made = figure.make(studio)
             except BenchError as error:
                 needs_people = name == "7" and studio.people_folder is None
-                outcomes.append(Outcome(name, (), "", f"figure {name}: {error}{'' if needs_people else help_}"))
+                why = f"figure {name}: {error}{'' if needs_people else help_}"
+                outcomes.append(Outcome(name, (), "", why, isinstance(error, DataError)))
                 continue
         without = f"figure {name} is without {', '.join(made.left_out)}{help_}" if made.left_out else ""
         outcomes.append(Outcome(name, tuple(made.paths), made.caption + studio.trial_note, without))

@@ -20,7 +20,6 @@ from bench.illustrate.pictures import (
     NotInStore,
     aligned_maps,
     draw_poses,
-    drawn,
     image_scores,
     poses_of,
     spread_pairs,
@@ -58,7 +57,7 @@ def _targets(pack: Pack, count: int) -> list[tuple[CharacterPairs, int]]:
 def teaser(studio: Studio) -> Made:
     """Fig. 1: source characters, each animated into a row of poses by Ours."""
     pack, cell = studio.pack, studio.ours()
-    pictures = drawn(cell, studio.place)
+    pictures = studio.pictures(cell)
     animations = []
     for pairs in spread_pairs(pack, TEASER_CHARACTERS):
         targets = spread_targets(pairs, TEASER_POSES)
@@ -205,7 +204,7 @@ def shots(studio: Studio) -> Made:
         group = {}
         for count, cell in zip((0, *SHOTS), cells, strict=True):
             try:
-                group[count] = drawn(cell, studio.place)
+                group[count] = studio.pictures(cell)
             except NotInStore:
                 missing.append(row_title(cell))
         groups.append(group)
@@ -236,7 +235,7 @@ def ablations(studio: Studio) -> Made:
 def gallery(studio: Studio) -> Made:
     """Fig. 10: many characters at 10 shots, and the people that a user brought."""
     pack, cell = studio.pack, studio.ours(shots=10)
-    pictures = drawn(cell, studio.place)
+    pictures = studio.pictures(cell)
     animations = []
     for pairs in spread_pairs(pack, GALLERY_CHARACTERS):
         targets = spread_targets(pairs, GALLERY_POSES)
@@ -258,7 +257,7 @@ def gallery(studio: Studio) -> Made:
 def failures(studio: Studio) -> Made:
     """Fig. 11: the images of Ours with the lowest foreground SSIM, one a character, and how difficult they are."""
     pack, cell = studio.pack, studio.ours()
-    pictures, scores = drawn(cell, studio.place), image_scores(cell, studio.place)
+    pictures, scores = studio.pictures(cell), image_scores(cell, studio.place)
     frames, ssim = scores["frame"].astype(int), scores["ssim_foreground"]
     pairs_of = {int(pack.character[pairs.source]): pairs for pairs in spread_pairs(pack, len(pack.names))}
     owners = pack.character[frames]

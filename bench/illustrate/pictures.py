@@ -48,19 +48,21 @@ class Drawn:
 
 
 def drawn(cell: Cell, place: Workplace) -> Drawn:
-    """What the cell drew; raises NotInStore."""
+    """What the cell drew; reads all of it once. Raises NotInStore, and DataError for what is damaged."""
     stage = stages(cell, place).generate
     if not stage.done:
         raise NotInStore(f"{row_title(cell)} has drawn nothing yet")
+    stage.check()
     rows = {int(frame): row for row, frame in enumerate(read_json(stage.folder / "frames.json"))}
     return Drawn(np.load(stage.folder / "images.npy", mmap_mode="r"), rows)
 
 
 def image_scores(cell: Cell, place: Workplace) -> ImageScores:
-    """The scores of each image of a cell; raises NotInStore."""
+    """The scores of each image of a cell; raises NotInStore, and DataError for what is damaged."""
     stage = stages(cell, place).score
     if not stage.done:
         raise NotInStore(f"{row_title(cell)} has not been scored yet")
+    stage.check()
     return read_image_scores(stage.folder)
 
 

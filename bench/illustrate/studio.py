@@ -40,6 +40,7 @@ class Studio:
         self.trial = trial_of(base, place)
         self.folder = self.trial.figures(place.results, base.preset)
         self._models: dict[str, Model] = {}
+        self._pictures: dict[str, Drawn] = {}
 
     @property
     def trial_note(self) -> str:
@@ -113,6 +114,13 @@ class Studio:
             self._models[key] = model(cell, self.place)
         return self._models[key]
 
+    def pictures(self, cell: Cell) -> Drawn:
+        """What a cell drew; raises NotInStore, and DataError for what is damaged."""
+        key = record_name(cell)
+        if key not in self._pictures:
+            self._pictures[key] = drawn(cell, self.place)
+        return self._pictures[key]
+
     def drawn(self, cells: Iterable[Cell], required: Cell) -> tuple[dict[str, Drawn], list[str]]:
         """What the cells drew, by row title, and the titles of those that drew nothing yet.
 
@@ -121,7 +129,7 @@ class Studio:
         found, missing = {}, []
         for cell in cells:
             try:
-                found[row_title(cell)] = drawn(cell, self.place)
+                found[row_title(cell)] = self.pictures(cell)
             except NotInStore:
                 if cell == required:
                     raise

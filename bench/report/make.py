@@ -26,7 +26,7 @@ from bench.records import INTERVALS, Record, comparable, joints_of, read_records
 from bench.report.folder import check_target, new_report
 from bench.tables.table1 import BASELINES
 from bench.trial import Trial
-from bench.verify import images_of, pack_of
+from bench.verify import Damaged, images_of, pack_of
 from methods.pose import stick_figure
 
 TABLES = ("table1", "table2", "table3", "table4", "claims", "difficulty", "joints")
@@ -44,6 +44,7 @@ class Report:
 
     page: Path
     without_pictures: Mapping[str, str]
+    damaged: tuple[str, ...]  # those of them whose pictures are in the store, but damaged
 
 
 def make_report(
@@ -73,6 +74,7 @@ def make_report(
             if figure.with_suffix(".pdf").exists():
                 shutil.copyfile(figure.with_suffix(".pdf"), building / "figures" / f"{figure.stem}.pdf")
         browser, without = _browser(records, store, building, folders)
+        reasons = {name: str(error) for name, error in without.items()}
         page = _template().render(
             preset=preset,
             first=records[0],
@@ -84,11 +86,12 @@ def make_report(
             # "<" could end the script element that holds it
             browser_json=Markup(json.dumps(browser, ensure_ascii=False).replace("<", "\\u003c")),
             records=records,
-            without=without,
+            without=reasons,
             others=others,
         )
         write_bytes(building / "index.html", page.encode())
-    return Report(out / "index.html", without)
+    damaged = tuple(name for name, error in without.items() if isinstance(error, Damaged))
+    return Report(out / "index.html", reasons, damaged)
 
 
 def _order(record: Record) -> tuple[Any, ...]:
@@ -120,10 +123,10 @@ def _template() -> Any:
 
 def _browser(
     records: Sequence[Record], store: Path, out: Path, folders: Sequence[Path]
-) -> tuple[dict[str, Any] | None, dict[str, str]]:
-    """Sheets of pictures by character with what the page must know of them, and the rows that have none."""
+) -> tuple[dict[str, Any] | None, dict[str, Exception]]:
+    """Sheets of pictures by character with what the page must know of them, and the rows that have none with why."""
     drawn: list[tuple[Record, NDArray[np.uint8], dict[int, int]]] = []
-    without: dict[str, str] = {}
+    without: dict[str, Exception] = {}
     for record in records:
         if record.cell["method"] == "truth":
             continue  # the ground truth has its own row
@@ -132,7 +135,7 @@ def _browser(
             where = {int(frame): i for i, frame in enumerate(read_json(folder / "frames.json"))}
             drawn.append((record, np.load(folder / "images.npy", mmap_mode="r"), where))
         except (DataError, OSError, ValueError) as error:
-            without[_name(record)] = str(error)
+            without[_name(record)] = error
     if not drawn:
         return None, without
     pack = pack_of(drawn[0][0], store, folders)
