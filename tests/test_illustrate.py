@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from bench.errors import DataError, SkippedError, UsageError
 from bench.figures.poses import Animation
 from bench.files import read_json, sha256_of, write_json
 from bench.generate import all_test_pairs, store_images
-from bench.illustrate.make import FIGURES, Outcome, chosen, illustrate
+from bench.illustrate.make import FIGURES, Outcome, _list, chosen, illustrate
 from bench.illustrate.paper import _reach, _targets
 from bench.illustrate.pictures import NotInStore, aligned_maps, drawn, model, spread
 from bench.illustrate.studio import Studio
@@ -154,6 +155,37 @@ def test_the_list_of_figures_keeps_those_of_earlier_calls(studio: Studio, place:
     assert list(listed) == ["1", "5"]
     assert listed["1"]["files"] == ["figure01-teaser.png", "figure01-teaser.pdf"]
     assert listed["1"]["command"].endswith("--only 1") and "unseen characters" in listed["1"]["caption"].lower()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"3", b'{"1": "\xff"}', b"null"])
+def test_a_damaged_list_of_figures_is_said_and_begun_anew(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    path, said = studio.folder / "figures.json", list[str]()
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    monkeypatch.setattr(SilentReporter, "line", lambda _, text: said.append(text))
+    illustrate(["5"], studio)
+    assert list(read_json(path)) == ["5"]
+    assert len(said) == 1 and f"{path} is damaged" in said[0] and "bench figures --preset smoke" in said[0]
+
+
+def test_of_two_commands_at_once_both_are_listed(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one begins while the first one has read the list and not yet written it."""
+    other, done = Outcome("6", (studio.folder / "six.png",), "Six.", ""), list[object]()
+    second = threading.Thread(target=_list, args=([other], studio))
+
+    def slow(path: Path, value: object) -> None:
+        if not done:
+            done.append(value)
+            second.start()
+            second.join(0.5)
+        write_json(path, value)
+
+    monkeypatch.setattr("bench.illustrate.make.write_json", slow)
+    illustrate(["5"], studio)
+    second.join()
+    assert list(read_json(studio.folder / "figures.json")) == ["5", "6"]
 
 
 def test_few_characters_fill_a_grid_with_more_poses_of_each() -> None:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from bench.errors import BenchError, DataError, unknown
 from bench.files import read_json, write_json
 from bench.illustrate import further, hard, paper
 from bench.illustrate.studio import Made, Studio
+from bench.store import UNREADABLE
 
 
 @dataclass(frozen=True)
@@ -88,15 +91,33 @@ def illustrate(names: Sequence[str], studio: Studio) -> list[Outcome]:
 
 def _list(outcomes: Sequence[Outcome], studio: Studio) -> None:
     """Add what was made to `figures.json`: files, caption and command of every figure in the folder."""
+    made = {
+        outcome.figure: {
+            "files": [file.name for file in outcome.files],
+            "caption": outcome.caption,
+            "without": outcome.skipped,
+            "command": f"{studio.command('figures')} --only {outcome.figure}",
+        }
+        for outcome in outcomes
+        if outcome.files
+    }
+    if not made:
+        return
     path = studio.folder / "figures.json"
-    listed: dict[str, Any] = read_json(path) if path.exists() else {}
-    for outcome in outcomes:
-        if outcome.files:
-            listed[outcome.figure] = {
-                "files": [file.name for file in outcome.files],
-                "caption": outcome.caption,
-                "without": outcome.skipped,
-                "command": f"{studio.command('figures')} --only {outcome.figure}",
-            }
-    if listed:
+    with FileLock(path.with_name(".figures.lock")):  # of two commands at once, the later one adds to the earlier one's
+        listed = _listed(path, studio) | made
         write_json(path, {name: listed[name] for name in FIGURES if name in listed})
+
+
+def _listed(path: Path, studio: Studio) -> dict[str, Any]:
+    """The list of earlier commands; a damaged one is said and begun anew, since every figure can be made again."""
+    if not path.exists():
+        return {}
+    try:
+        return dict(read_json(path))
+    except UNREADABLE as error:
+        studio.place.report.line(
+            f"{path} is damaged ({type(error).__name__}: {error}) and begun anew; `{studio.command('figures')}` lists "
+            "the figures again that earlier commands made"
+        )
+        return {}
