@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from bench.data.pack import Pack, link_pack
 from bench.errors import DataError, UsageError
 from bench.files import write_bytes, write_json
 from bench.generate import all_test_pairs, store_images, to_uint8
-from bench.records import Record, write_record
+from bench.records import Record, read_record, write_record
 from bench.run import make_record, score_images
 from bench.spec import Cell
 from bench.store import Stage
@@ -134,6 +135,7 @@ def import_predictions(
     """Score pictures made elsewhere and write their record, `results/<preset>/records/imported_<name>….json`.
 
     They are of the test characters of `pack`, the data that methods are trained on, or of a second data set, `tested`.
+    Raises UsageError, before anything is written, where the record of another title has that file.
     """
     slug = "".join(c if c.isalnum() else "_" for c in name).strip("_").lower()
     if not slug:
@@ -143,10 +145,12 @@ def import_predictions(
     identity = {"imported": hashlib.sha256(images.tobytes()).hexdigest(), "data": drawn_of.digest}
     drawn = Stage(place.store, "generate", f"imported-{slug}-{preset}", identity, "pictures made elsewhere")
     frames = list(expected_files(drawn_of).values())
-    made = drawn.run(lambda folder: store_images(folder, [images], frames))
     scored = score_stage(place.store, drawn, extractor_identity(extractor))
     plan = Stages(cell, None, None, None, drawn, scored, None, None, tested)
+    path = record_path(plan, place.results)
+    _refuse_taken_name(name, path)
     where = pick_device(device)
+    made = drawn.run(lambda folder: store_images(folder, [images], frames))
     notes = ["Pictures made elsewhere; its training, its time and what it saw are not known here"]
     if tested is not None:
         link_pack(tested, place.store)  # for whoever looks at the record later
@@ -154,5 +158,16 @@ def import_predictions(
     record = make_record(
         cell, plan, pack, {"notes": notes + ([note] if note else [])}, None, made, summary, where, place
     )
-    write_record(record_path(plan, place.results), record)
+    write_record(path, record)
     return record
+
+
+def _refuse_taken_name(name: str, path: Path) -> None:
+    """Names that differ in signs and case only, as "GPT 4+" and "gpt-4" do, are one file name."""
+    with suppress(DataError):  # none is there, or none that can be read
+        taken = read_record(path).title
+        if taken != name:
+            raise UsageError(
+                f"--name '{name}': {path} holds '{taken}', which this would replace; give another --name, or remove "
+                "that file first"
+            )

@@ -26,7 +26,7 @@ from bench.files import read_json, sha256_of, write_json
 from bench.predictions import expected_files, import_predictions, read_predictions, write_template
 from bench.presets import preset
 from bench.progress import SilentReporter
-from bench.records import Record, write_record
+from bench.records import Record, read_record, write_record
 from bench.run import run_cell
 from bench.spec import Cell
 from bench.tables import table1
@@ -108,6 +108,27 @@ def test_imported_pictures_score_as_the_same_pictures_made_here(
     table = table1([record, floor])
     assert "My <model>" in [row.title for block in table.blocks if block.name == "more" for row in block.rows]
     assert (place.results / "smoke" / "records" / "imported_my__model-1shot-s0.json").is_file()
+
+
+def test_a_name_like_that_of_another_row_is_refused_and_replaces_nothing(place: Workplace, pack: Pack) -> None:
+    def imported(name: str, colour: int) -> Record:
+        images = np.full((14, 64, 64, 3), colour, np.uint8)
+        return import_predictions(name, images, pack, "smoke", place, "auto", "cpu", "")
+
+    def written() -> list[str]:
+        folders = (place.results, place.store / "generate", place.store / "score")
+        return sorted(str(path) for folder in folders for path in folder.rglob("*"))
+
+    first = imported("GPT 4+", 90)
+    before = written()
+    with pytest.raises(UsageError, match=r"imported_gpt_4-1shot-s0.json holds 'GPT 4\+'.*give another --name"):
+        imported("gpt-4", 200)
+    assert written() == before
+    file = place.results / "smoke" / "records" / "imported_gpt_4-1shot-s0.json"
+    assert read_record(file).metrics == first.metrics
+    assert imported("GPT 4+", 200).metrics == read_record(file).metrics != first.metrics, "its own row it replaces"
+    file.write_text("half a record")
+    assert imported("gpt-4", 200) == read_record(file)
 
 
 def test_every_fault_of_a_folder_is_listed_and_nothing_is_imported(
