@@ -1,11 +1,14 @@
-"""Recomputing a record from its stored images: do the numbers that were published follow from them?"""
+"""Recomputing a record from its stored images: do the numbers that were published follow from them?
+
+And is the rest of it what the stages behind it say?
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import torch
 from bench.data.pack import Pack, open_pack
 from bench.errors import DataError
 from bench.files import read_json
+from bench.lineage import disagreements, kept_stage
 from bench.metrics.features import Extractor
 from bench.metrics.lpips import LPIPS
 from bench.progress import Task
@@ -22,14 +26,21 @@ from bench.records import Record
 from bench.score import score
 from bench.store import UNREADABLE, Stage
 
+COUNTS = ("characters", "images", "fid_images")
+"""Fields of a record's `data` that its images give again."""
+
 
 @dataclass(frozen=True)
 class Difference:
-    """One number of a record that its images do not give."""
+    """One number of a record that its images do not give, or one field that its stages do not."""
 
     field: str
-    recorded: float | None
-    recomputed: float | None
+    recorded: Any
+    recomputed: Any
+    stored: bool = False  # `recomputed` is no number of the images but what the store has of the stages
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.recorded}{', in the store' if self.stored else ' recomputed as'} {self.recomputed}"
 
 
 def stage_folder(store: Path, kind: str, key: str) -> Path | None:
@@ -105,7 +116,7 @@ def verify(
     folders: Sequence[Path] = (),
     tolerance: float = 1e-4,
 ) -> list[Difference]:
-    """Every score of `record` that its stored images do not give again.
+    """Every score of `record` that its stored images do not give again, and what its stages say otherwise.
 
     `tolerance` is relative, with 1e-6 beside it for numbers near zero: another machine sums in another order, which
     moves FID in its fifth digit or so. Raises DataError when images or data are not there or are damaged.
@@ -113,20 +124,33 @@ def verify(
     drawn, pack = images_of(record, store), pack_of(record, store, folders)
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            lpips = LPIPS(device) if "lpips" in record.metrics else None
+            lpips = LPIPS(device) if "lpips" in _scored(record, store) else None
             extractor = Extractor(record.features["name"], device)
             found = score(drawn, pack, Path(scratch), extractor, store, task, lpips)
     except (OSError, ValueError, IndexError) as error:
         raise DataError(f"'{record.title}': the images in {drawn} are damaged ({error})") from error
     if found["features"]["sha256"] != record.features["sha256"]:
         raise DataError(f"'{record.title}': the weights of {record.features['name']} are others than when it was made")
-    recorded = _flat("metrics", record.metrics) | _flat("per_character", record.per_character)
-    recomputed = _flat("metrics", found["metrics"]) | _flat("per_character", found["per_character"])
-    return [
+    recorded = _numbers(record.to_dict()) | {f"data.{name}": record.data[name] for name in COUNTS}
+    counts = (found["characters"], found["images"], found["features"]["n"])
+    recomputed = _numbers(found) | {f"data.{name}": count for name, count in zip(COUNTS, counts, strict=True)}
+    return [Difference(*fields, stored=True) for fields in disagreements(record, store)] + [
         Difference(name, recorded.get(name), recomputed.get(name))
         for name in sorted(recorded.keys() | recomputed.keys())
         if not _same(recorded.get(name), recomputed.get(name), tolerance)
     ]
+
+
+def _scored(record: Record, store: Path) -> Collection[str]:
+    """The metrics that were computed, be they in the record or not."""
+    stage = kept_stage(store, "score", record.key)
+    found: Collection[str] = stage.summary.get("metrics", record.metrics) if stage else record.metrics
+    return found
+
+
+def _numbers(value: Mapping[str, Any]) -> dict[str, float | None]:
+    sizes = {f"features.{name}": value["features"][name] for name in ("dim", "n")}
+    return _flat("metrics", value["metrics"]) | _flat("per_character", value["per_character"]) | sizes
 
 
 def _flat(prefix: str, value: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:
@@ -136,4 +160,6 @@ def _flat(prefix: str, value: Mapping[str, Mapping[str, Any]]) -> dict[str, floa
 def _same(one: float | None, other: float | None, tolerance: float) -> bool:
     if one is None or other is None:
         return one is other
+    if isinstance(one, int) and isinstance(other, int):  # counts
+        return one == other
     return math.isclose(one, other, rel_tol=tolerance, abs_tol=1e-6)

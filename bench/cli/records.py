@@ -64,7 +64,7 @@ def verify(
     tolerance: Annotated[float, typer.Option("--tolerance", help="Relative difference that is allowed.")] = 1e-4,
     options: Rescored,
 ) -> None:
-    """Recompute records from their stored images; exit code 3 when a number differs or images are gone."""
+    """Recompute records from their stored images and stages; exit code 3 when a field differs or images are gone."""
     from bench.build import pick_device, use_all_cores
     from bench.records import read_record
     from bench.verify import verify as check
@@ -81,7 +81,7 @@ def verify(
             with place.report.task(f"verify {record.title}") as task:
                 wrong = check(record, place.store, device, task, options.folders(), tolerance)
             found[str(path)] = [vars(difference) for difference in wrong]
-            text = "; ".join(f"{d.field} {d.recorded} recomputed as {d.recomputed}" for d in wrong[:5]) or "agrees"
+            text = "; ".join(map(str, wrong[:5])) or "agrees"
             text += f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         except DataError as error:
             found[str(path)] = text = str(error)
@@ -91,7 +91,7 @@ def verify(
         print_json(found)
     bad = sum(bool(value) for value in found.values())
     if bad:
-        raise DataError(f"{bad} of {len(paths)} records cannot be recomputed from their images")
+        raise DataError(f"{bad} of {len(paths)} records cannot be recomputed from the store")
 
 
 @with_options
