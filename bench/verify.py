@@ -115,18 +115,21 @@ def verify(
     task: Task,
     folders: Sequence[Path] = (),
     tolerance: float = 1e-4,
+    features: Path | None = None,
 ) -> list[Difference]:
     """Every score of `record` that its stored images do not give again, and what its stages say otherwise.
 
-    `tolerance` is relative, with 1e-6 beside it for numbers near zero: another machine sums in another order, which
-    moves FID in its fifth digit or so. Raises DataError when images or data are not there or are damaged.
+    Features of the reference frames are computed again, since the file in the store may be damaged; `features` is a
+    new folder that keeps them from one record to the next. `tolerance` is relative, with 1e-6 beside it for numbers
+    near zero: another machine sums in another order, which moves FID in its fifth digit or so. Raises DataError when
+    images or data are not there or are damaged.
     """
     drawn, pack = images_of(record, store), pack_of(record, store, folders)
     try:
         with tempfile.TemporaryDirectory() as scratch:
             lpips = LPIPS(device) if "lpips" in _scored(record, store) else None
             extractor = Extractor(record.features["name"], device)
-            found = score(drawn, pack, Path(scratch), extractor, store, task, lpips)
+            found = score(drawn, pack, Path(scratch), extractor, features or Path(scratch), task, lpips)
     except (OSError, ValueError, IndexError) as error:
         raise DataError(f"'{record.title}': the images in {drawn} are damaged ({error})") from error
     if found["features"]["sha256"] != record.features["sha256"]:

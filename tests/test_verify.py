@@ -241,6 +241,33 @@ def test_a_warm_start_and_a_chosen_schedule_are_in_the_record_as_in_the_store(tm
     assert not list(disagreements(changed(record, cell__adaptation="tuned"), tmp_path)), "what default is, of Ours"
 
 
+def test_damaged_features_of_the_reference_do_not_vouch_for_the_fid_that_they_gave(
+    place: Workplace, tmp_path: Path
+) -> None:
+    place = replace(place, store=tmp_path / "store")
+    honest = run_cell(PLAIN, place)
+    [file] = (place.store / "features").glob("*.npy")
+    np.save(file, np.load(file) + 50)
+    shutil.rmtree(place.store / "score")
+    record = run_cell(PLAIN, place)
+    assert record.key == honest.key and record.metrics["fid"] != honest.metrics["fid"]
+    damaged = file.read_bytes()
+    assert verified(record, place) == ["metrics.fid.value", "metrics.kid.error", "metrics.kid.value"]
+    assert not verified(changed(honest, seconds=record.seconds), place)
+    assert file.read_bytes() == damaged, "looking changes nothing"
+
+
+def test_features_of_the_reference_are_computed_once_for_all_records(place: Workplace, tmp_path: Path) -> None:
+    records = [run_cell(Cell(name, "smoke", device="cpu"), place) for name in FLOORS]
+    assert place.data is not None
+    times = []
+    with SilentReporter().task("") as task:
+        for record in records:
+            assert not verify(record, place.store, CPU, task, [place.data], features=tmp_path)
+            times += [file.stat().st_mtime_ns for file in (tmp_path / "features").iterdir()]
+    assert len(times) == len(records) and len(set(times)) == 1
+
+
 def test_the_command_names_the_field_and_both_values(
     place: Workplace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -75,18 +76,19 @@ def verify(
     place, device = options.workplace(), pick_device(options.device)
     use_all_cores()
     found: dict[str, object] = {}
-    for path in paths:
-        record = read_record(path)
-        try:
-            with place.report.task(f"verify {record.title}") as task:
-                wrong = check(record, place.store, device, task, options.folders(), tolerance)
-            found[str(path)] = [vars(difference) for difference in wrong]
-            text = "; ".join(map(str, wrong[:5])) or "agrees"
-            text += f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        except DataError as error:
-            found[str(path)] = text = str(error)
-        if not options.as_json:
-            print(f"{path.name}: {text}")
+    with tempfile.TemporaryDirectory() as features:
+        for path in paths:
+            record = read_record(path)
+            try:
+                with place.report.task(f"verify {record.title}") as task:
+                    wrong = check(record, place.store, device, task, options.folders(), tolerance, Path(features))
+                found[str(path)] = [vars(difference) for difference in wrong]
+                text = "; ".join(map(str, wrong[:5])) or "agrees"
+                text += f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+            except DataError as error:
+                found[str(path)] = text = str(error)
+            if not options.as_json:
+                print(f"{path.name}: {text}")
     if options.as_json:
         print_json(found)
     bad = sum(bool(value) for value in found.values())
