@@ -1,6 +1,7 @@
 """The command line: quick help, and errors that end in one line, a fix and a documented exit code."""
 
 import errno
+import io
 import json
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 from bench.cli import main
 from bench.cli.shared import check_folder
 from bench.errors import Stopped, UsageError
+from bench.records import write_record
+from tests.made_records import everything
 
 
 def bench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -166,6 +169,25 @@ def test_a_plan_that_a_signal_stops_promises_nothing(
     monkeypatch.chdir(tmp_path)
     code, said = refusal(monkeypatch, capsys, *command, "--preset", "smoke")
     assert code == 75 and said == "bench: interrupted before the plan was made; nothing has been run\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_table_is_shown_where_its_signs_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    for number, record in enumerate(everything()):
+        write_record(tmp_path / "quick" / "records" / f"{number}.json", record)
+    shown = {}
+    for name in ("stdout", "stderr"):
+        shown[name] = io.TextIOWrapper(io.BytesIO(), encoding)
+        monkeypatch.setattr(sys, name, shown[name])
+    monkeypatch.setattr(sys, "argv", ["bench", "claims", "--results", str(tmp_path), "--store", str(tmp_path)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    shown["stdout"].seek(0)
+    assert "? fg-SSIM" in shown["stdout"].read(), "for Δ"
+    assert "Δ fg-SSIM" in (tmp_path / "quick" / "claims.md").read_text(encoding="utf-8"), "files are in UTF-8"
 
 
 def test_methods_are_listed_with_their_papers() -> None:

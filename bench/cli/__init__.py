@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 done but something was skip
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from typing import NoReturn
@@ -64,6 +65,7 @@ for name, group in (("data", data.app), ("pose", pose.app), ("store", store.app)
 
 def main() -> None:
     """Entry point: errors end in one line that names the fix, and a documented exit code."""
+    _show_what_can_be_shown()
     _stop_on_signals()
     try:
         if launched():
@@ -80,6 +82,13 @@ def main() -> None:
         if error.errno not in FULL:
             raise
         _end(DiskFull(error.filename or "a file"))
+
+
+def _show_what_can_be_shown() -> None:
+    """A terminal or file whose encoding lacks ↓ or Δ gets a question mark, not the end of a command that is done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # another may stand in for it, or none be there
+            stream.reconfigure(errors="replace")
 
 
 def _stop_on_signals() -> None:
