@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.errors import DataError
 from bench.records import Record
+from bench.store import check_stage
 from bench.verify import stage_folder
 
 F64 = NDArray[np.float64]
@@ -36,8 +37,9 @@ def image_scores_of(records: Iterable[Record], store: Path) -> tuple[dict[str, I
         try:
             if folder is None:
                 raise FileNotFoundError(f"not in {store}")
+            check_stage(folder)
             found[record.key] = read_image_scores(folder)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, DataError) as error:
             reason = str(error) if folder is None else f"images.csv is damaged ({error})"
             missing.append(f"{record.title}{seed}: {reason}; make them with: {record.command}")
     return found, missing

@@ -1,7 +1,7 @@
-"""What the store says of a record beside its scores: by which method, on what budget, in how many seconds.
+"""What the store says of a record beside its scores: by which method, with which options, on what budget.
 
 It is read from the stages behind the record, score → generate → tune, train → warm start. Of one that is gone nothing
-is said.
+is said. Seconds are left alone: who recomputes a record takes others.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ UNTRAINED: Mapping[str, Any] = {
     "build.options": {},
     **{f"budget.{name}": 0 for name in ("pairs", "queries", "warm_start_pairs")},
     "finetune": None,
-    **{f"seconds.{name}": 0.0 for name in ("warm_start", "train", "tune")},
 }
 """Fields of a floor and of pictures made elsewhere."""
 UNSAID: Mapping[str, Any] = {"cell.joints": EXACT, "data.trained_on.digest": None}
@@ -90,8 +89,12 @@ def disagreements(record: Record, store: Path) -> Iterator[tuple[str, Any, Any]]
                 recorded = UNSAID.get(field, value)
                 break
             recorded = recorded[name]
-        if recorded != value:
+        if _but_seconds(recorded) != _but_seconds(value):
             yield field, recorded, value
+
+
+def _but_seconds(value: Any) -> Any:
+    return {name: part for name, part in value.items() if name != "seconds"} if isinstance(value, dict) else value
 
 
 def _told(record: Record, store: Path) -> dict[str, Any]:
@@ -100,15 +103,11 @@ def _told(record: Record, store: Path) -> dict[str, Any]:
     scored = kept_stage(store, "score", record.key, row)
     if scored is None:
         return {}
-    told = {"seconds.score": scored.summary["seconds"]} if scored.label.startswith(row) else {}
     drawn = kept_stage(store, "generate", scored.identity["generate"], row)
     if drawn is None:
-        return told
-    if drawn.label.startswith(row):  # another row of the same work took seconds of its own
-        told["seconds.generate"] = drawn.summary["generate_seconds"]
-        told["seconds.adapt_per_character"] = drawn.summary["adapt_seconds_per_character"]
+        return {}
     identity = drawn.identity
-    told["kind"] = "floor" if "floor" in identity else "method"
+    told: dict[str, Any] = {"kind": "floor" if "floor" in identity else "method"}
     told |= {"cell.joints": DETECTED if "joints" in identity else EXACT, "data.joints": identity.get("joints")}
     if "train" not in identity:
         told |= {**UNTRAINED, "data.digest": identity.get("test_data", identity["data"])}
@@ -145,9 +144,9 @@ def _adapted(record: Record, adaptation: Any, store: Path) -> dict[str, Any]:
     """By the adaptation in the identity of the pictures: null, a schedule, or the key of the stage that chose one."""
     told: dict[str, Any] = {}
     if not isinstance(adaptation, str):
-        told = {"finetune": adaptation, "seconds.tune": 0.0}
+        told = {"finetune": adaptation}
     elif tuned := kept_stage(store, "tune", adaptation):
-        told = {"finetune": tuned.summary, "seconds.tune": tuned.summary["seconds"]}
+        told = {"finetune": tuned.summary}
     if adaptation is None:
         name = "none"
     else:
@@ -176,7 +175,7 @@ def _trained(trained: Kept, tested: str | None, store: Path) -> dict[str, Any]:
     identity, summary = trained.identity, trained.summary
     told = {field: identity[name] for field, name in TRAINED.items() if name in identity}
     told |= {f"budget.{name}": number for name, number in identity["budget"].items()}
-    told |= {"build.parameters": summary.get("parameters", {}), "seconds.train": summary["seconds"]}
+    told |= {"build.parameters": summary.get("parameters", {})}
     told["data.digest"] = tested or identity["data"]
     told |= {"data.trained_on.digest": identity["data"]} if tested else {"data.trained_on": None}
     # method-[variant-]preset-seed
@@ -184,8 +183,7 @@ def _trained(trained: Kept, tested: str | None, store: Path) -> dict[str, Any]:
     told["cell.variant"], _, told["cell.preset"] = named.rpartition("-")
     phases = summary.get("phases", [])
     if (warm := identity["warm_start"]) is None:
-        return told | {"seconds.warm_start": 0.0, "budget.phases": phases}
+        return told | {"budget.phases": phases}
     if before := kept_stage(store, "train", Stage(store, "train", "", warm, trained.source).key):
-        told["seconds.warm_start"] = before.summary["seconds"]
         told["budget.phases"] = [*before.summary.get("phases", []), *phases]
     return told

@@ -318,6 +318,7 @@ def row_title(cell: Cell) -> str:
 
 
 def read_log(stage: Stage) -> list[dict[str, Any]]:
-    """The training log of a finished stage."""
+    """The training log of a finished stage; raises DataError where it is damaged."""
+    stage.check()
     log: list[dict[str, Any]] = read_json(stage.folder / "log.json")
     return log

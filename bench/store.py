@@ -78,32 +78,11 @@ class Stage:
         return found
 
     def check(self) -> None:
-        """Raises DataError where a file of the finished stage is not what it was when the stage was finished.
-
-        States have a digest of their own (bench/checkpoint.py). A store of before files were vouched for passes.
-        """
-        for name, digest in self._marker().get("files", {}).items():
-            try:
-                same = sha256_of(self.folder / name) == digest
-            except OSError as error:
-                raise DataError(f"{self.folder / name} cannot be read ({error}); {self._way_out}") from error
-            if not same:
-                raise DataError(f"{self.folder / name} is damaged: its sha256 is not the recorded one; {self._way_out}")
-
-    @property
-    def _way_out(self) -> str:
-        return f"delete the folder {self.folder} and run the same command again"
+        """Raises DataError where a file of the finished stage is not what it was when the stage was finished."""
+        check_stage(self.folder)
 
     def _marker(self) -> dict[str, Any]:
-        file = self.folder / "done.json"
-        try:
-            marker: dict[str, Any] = read_json(file)
-            whole = isinstance(marker["summary"], dict) and isinstance(marker.get("files", {}), dict)
-        except UNREADABLE as error:
-            raise DataError(f"{file} is damaged ({type(error).__name__}: {error}); {self._way_out}") from error
-        if not whole:
-            raise DataError(f"{file} is damaged; {self._way_out}")
-        return marker
+        return _marker_of(self.folder)
 
     def run(
         self,
@@ -172,6 +151,36 @@ class Stage:
         raise FailedBefore(
             f"{self.kind} {self.label} failed before with {what}; traceback in {file}, --retry repeats it"
         )
+
+
+def check_stage(folder: Path) -> None:
+    """Raises DataError where a file of the finished stage there is not what it was when the stage was finished.
+
+    States have a digest of their own (bench/checkpoint.py). A store of before files were vouched for passes.
+    """
+    for name, digest in _marker_of(folder).get("files", {}).items():
+        try:
+            same = sha256_of(folder / name) == digest
+        except OSError as error:
+            raise DataError(f"{folder / name} cannot be read ({error}); {_way_out(folder)}") from error
+        if not same:
+            raise DataError(f"{folder / name} is damaged: its sha256 is not the recorded one; {_way_out(folder)}")
+
+
+def _marker_of(folder: Path) -> dict[str, Any]:
+    file = folder / "done.json"
+    try:
+        marker: dict[str, Any] = read_json(file)
+        whole = isinstance(marker["summary"], dict) and isinstance(marker.get("files", {}), dict)
+    except UNREADABLE as error:
+        raise DataError(f"{file} is damaged ({type(error).__name__}: {error}); {_way_out(folder)}") from error
+    if not whole:
+        raise DataError(f"{file} is damaged; {_way_out(folder)}")
+    return marker
+
+
+def _way_out(folder: Path) -> str:
+    return f"delete the folder {folder} and run the same command again"
 
 
 def would_fail_again(error: Exception) -> bool:

@@ -5,7 +5,6 @@ And is the rest of it what the stages behind it say?
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
@@ -24,7 +23,7 @@ from bench.metrics.lpips import LPIPS
 from bench.progress import Task
 from bench.records import Record
 from bench.score import score
-from bench.store import UNREADABLE, Stage
+from bench.store import UNREADABLE, check_stage
 
 COUNTS = ("characters", "images", "fid_images")
 """Fields of a record's `data` that its images give again."""
@@ -49,7 +48,7 @@ def stage_folder(store: Path, kind: str, key: str) -> Path | None:
         try:
             if read_json(done)["key"] == key:
                 return done.parent
-        except (OSError, json.JSONDecodeError, KeyError):
+        except UNREADABLE:
             continue  # half a file of a killed machine; the stage counts as not there
     return None
 
@@ -67,32 +66,21 @@ def images_of(record: Record, store: Path) -> Path:
     scored = stage_folder(store, "score", record.key)
     if scored is None:
         raise DataError(f"'{record.title}': its scores are not in {store}; {again}")
-    drawn = stage_folder(store, "generate", _described(record, scored).identity["generate"])
+    try:
+        key = str(read_json(scored / "stage.json")["identity"]["generate"])
+    except UNREADABLE as error:
+        raise Damaged(
+            f"'{record.title}': {scored / 'stage.json'} is damaged ({type(error).__name__}: {error}); delete the "
+            f"folder {scored} and {again}"
+        ) from error
+    drawn = stage_folder(store, "generate", key)
     if drawn is None:
         raise DataError(f"'{record.title}': its images are not in {store}; {again}")
-    stage = _described(record, drawn)
     try:
-        stage.check()
+        check_stage(drawn)
     except DataError as error:
         raise Damaged(f"'{record.title}': {error}: {record.command}") from error
     return drawn
-
-
-def _described(record: Record, folder: Path) -> Stage:
-    """The stage in a folder of the store, as its `stage.json` says; raises Damaged where that is not its own."""
-    file = folder / "stage.json"
-    try:
-        told = read_json(file)
-        stage = Stage(folder.parent.parent, folder.parent.name, told["label"], told["identity"], told["source"])
-        if stage.folder == folder:
-            return stage
-        fault = "it is of another stage"
-    except UNREADABLE as error:
-        fault = f"{type(error).__name__}: {error}"
-    raise Damaged(
-        f"'{record.title}': {file} is damaged ({fault}); delete the folder {folder} and make it again with: "
-        f"{record.command}"
-    )
 
 
 def pack_of(record: Record, store: Path, folders: Sequence[Path] = ()) -> Pack:

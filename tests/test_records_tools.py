@@ -208,7 +208,7 @@ def test_a_record_without_images_says_how_to_make_them_again(place: Workplace, f
 
 @pytest.mark.parametrize(
     ("stage", "name"),
-    [("generate", "images.npy"), ("generate", "frames.json"), ("generate", "stage.json"), ("score", "stage.json")],
+    [("generate", "images.npy"), ("generate", "frames.json"), ("score", "stage.json")],
 )
 def test_what_was_damaged_in_the_store_is_not_exported(
     place: Workplace, floor: Record, tmp_path: Path, stage: str, name: str
