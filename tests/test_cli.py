@@ -14,7 +14,7 @@ from bench.cli import main
 from bench.cli.shared import check_folder
 from bench.errors import Stopped, UsageError
 from bench.records import write_record
-from tests.made_records import everything
+from tests.made_records import everything, made_up
 
 
 def bench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -169,6 +169,45 @@ def test_a_plan_that_a_signal_stops_promises_nothing(
     monkeypatch.chdir(tmp_path)
     code, said = refusal(monkeypatch, capsys, *command, "--preset", "smoke")
     assert code == 75 and said == "bench: interrupted before the plan was made; nothing has been run\n"
+
+
+def test_a_file_that_the_system_refuses_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_record(tmp_path / "quick" / "records" / "patn.json", made_up())
+    (tmp_path / "quick" / "budget.md").mkdir()
+    code, said = refusal(monkeypatch, capsys, "budget", "--results", str(tmp_path), "--store", str(tmp_path / "store"))
+    assert code == 1
+    assert f"{tmp_path / 'quick' / 'budget.md'}: Is a directory" in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "a.json"), "bench: a.json: Permission denied\n"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "a", None, "b"), "bench: a -> b: No such file\n"),
+        (OSError(errno.ENOSPC, "No space left on device", "a.json"), "bench: the disk is full: cannot write a.json."),
+        (OSError(errno.EIO, "Input/output error"), None),
+        (ConnectionResetError("gone"), None),
+    ],
+)
+def test_only_what_is_of_a_file_ends_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: OSError, said: str | None
+) -> None:
+    def fails() -> None:
+        raise error
+
+    monkeypatch.setattr("bench.cli.app", fails)
+    if said is None:
+        with pytest.raises(type(error)):
+            main()
+        return
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == (8 if error.errno == errno.ENOSPC else 1)
+    assert end.value.__context__ is error, "for who calls `main` from Python"
+    assert capsys.readouterr().err.startswith(said)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])

@@ -79,9 +79,11 @@ def main() -> None:
     except Stopped:
         _end(Interrupted("interrupted; the same command goes on from the store"))
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        _end(DiskFull(error.filename or "a file"))
+        if error.errno in FULL:
+            _end(DiskFull(error.filename or "a file"))
+        if error.filename is None:
+            raise  # of no file: a fault of this program, as far as one can tell
+        _end(_unusable(error))
 
 
 def _show_what_can_be_shown() -> None:
@@ -101,6 +103,12 @@ def _stop_on_signals() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # whoever ignores one, means it
             signal.signal(number, stop)
+
+
+def _unusable(error: OSError) -> BenchError:
+    """What the system said of a file, or of the two of a renaming."""
+    names = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    return BenchError(f"{names}: {error.strerror or error}")
 
 
 def _end(error: BenchError) -> NoReturn:
