@@ -258,6 +258,32 @@ def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
         check_target(tmp_path / "a.avi", force=False)
 
 
+def test_of_folders_only_one_of_frames_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.zeros((3, 8, 8, 3), np.uint8)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("all of it")
+    with pytest.raises(UsageError, match=r"holds thesis\.txt, which is no frame"):
+        check_target(tmp_path / "mine", force=True)
+    frames = tmp_path / "frames"
+    write_pictures(images, frames, 10)
+    check_target(frames, force=True)
+    monkeypatch.chdir(frames)
+    write_pictures(images[:2], Path(), 10)
+    assert sorted(file.name for file in frames.iterdir()) == ["0000.png", "0001.png"]
+    real = Path.rename
+
+    def full(path: Path, to: Path) -> Path:
+        if path.name == "new":
+            raise OSError(28, "No space left on device")
+        return real(path, to)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OSError, match="No space"):
+        write_pictures(images, frames, 10)
+    assert len(list(frames.iterdir())) == 2, "what was there is there"
+    assert sorted(held.name for held in tmp_path.iterdir()) == ["frames", "mine"]
+
+
 def test_the_command_animates_a_picture(hero: Path, model_file: Path, tmp_path: Path) -> None:
     words = ["transfer", "--source", str(hero), "--motion", "dance:1", "--model", str(model_file), "--frames", "4"]
     words += ["--out", str(tmp_path / "hero.gif"), "--poses", "--scale", "1", "--device", "cpu", "--quiet"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-import shutil
+import re
 import tempfile
 from pathlib import Path
 
@@ -18,14 +18,23 @@ from bench.files import write_bytes
 U8 = NDArray[np.uint8]
 KINDS = (".gif", ".mp4", ".png")
 SHEET_COLUMNS = 8
+FRAME = re.compile(r"\d{4,}\.png")
+"""What a folder of frames consists of."""
 
 
 def check_target(path: Path, force: bool) -> None:
-    """Raises UsageError for a target of an unknown kind, or one that is there already."""
+    """Raises UsageError for a target of an unknown kind, or one that is there already.
+
+    With `force` that is replaced; but of folders only one of frames is, which holds nothing else.
+    """
     if path.suffix and path.suffix.lower() not in KINDS:
         raise UsageError(f"--out {path}: give .gif, .mp4, .png (a contact sheet) or a folder for the frames")
     if path.exists() and not force and not (path.is_dir() and not any(path.iterdir())):
         raise UsageError(f"--out {path}: it is there already; --force replaces it")
+    if path.is_dir() and (foreign := sorted(held.name for held in path.iterdir() if not FRAME.fullmatch(held.name))):
+        raise UsageError(
+            f"--out {path}: it holds {foreign[0]}, which is no frame and would be deleted; give a new or an empty folder"
+        )
     if path.suffix.lower() == ".mp4":
         _ffmpeg()
 
@@ -105,11 +114,19 @@ def _mp4(images: U8, path: Path, fps: float) -> None:
 
 
 def _folder(images: U8, path: Path) -> list[Path]:
-    building = path.with_name(f".{path.name}.building")
-    shutil.rmtree(building, ignore_errors=True)
+    target = path.resolve()  # "." has no name to put another beside
+    target.parent.mkdir(parents=True, exist_ok=True)
     names = [f"{number:04}.png" for number in range(len(images))]
-    for name, image in zip(names, images, strict=True):
-        write_bytes(building / name, _png(image))
-    shutil.rmtree(path, ignore_errors=True)
-    building.replace(path)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
+        building, before = Path(scratch) / "new", Path(scratch) / "old"
+        for name, image in zip(names, images, strict=True):
+            write_bytes(building / name, _png(image))
+        if target.exists():
+            target.rename(before)
+        try:
+            building.rename(target)
+        except BaseException:
+            if before.exists():
+                before.rename(target)
+            raise
     return [path / name for name in names]
