@@ -23,12 +23,15 @@ from bench.files import write_bytes, write_json
 from bench.generate import all_test_pairs, store_images, to_uint8
 from bench.records import Record, read_record, write_record
 from bench.run import make_record, score_images
+from bench.source import source_hash
 from bench.spec import Cell
 from bench.store import Stage
 from methods.pose import stick_figure
 
 MAX_SIDE = 4096  # pixels; a larger picture is refused before it is unpacked
 MAX_FAULTS = 20  # printed; the rest is counted
+CODE = ("bench.data.pixels", "bench.data.support")
+"""What decides which frames are asked for and compared."""
 
 
 def expected_files(pack: Pack) -> dict[str, int]:
@@ -143,7 +146,7 @@ def import_predictions(
     drawn_of = tested or pack
     cell = Cell(f"imported:{slug}", preset, label=name, device=device, extractor=extractor)
     identity = {"imported": hashlib.sha256(images.tobytes()).hexdigest(), "data": drawn_of.digest}
-    drawn = Stage(place.store, "generate", f"imported-{slug}-{preset}", identity, "pictures made elsewhere")
+    drawn = Stage(place.store, "generate", f"imported-{slug}-{preset}", identity, source_hash(CODE))
     frames = list(expected_files(drawn_of).values())
     scored = score_stage(place.store, drawn, extractor_identity(extractor))
     plan = Stages(cell, None, None, None, drawn, scored, None, None, tested)

@@ -33,7 +33,7 @@ def check_target(path: Path, force: bool) -> None:
         raise UsageError(f"--out {path}: it is there already; --force replaces it")
     if path.is_dir() and (foreign := sorted(held.name for held in path.iterdir() if not FRAME.fullmatch(held.name))):
         raise UsageError(
-            f"--out {path}: it holds {foreign[0]}, which is no frame and would be deleted; give a new or an empty folder"
+            f"--out {path}: it holds {foreign[0]}, which is no frame and would be deleted; give a new or empty folder"
         )
     if path.suffix.lower() == ".mp4":
         _ffmpeg()
