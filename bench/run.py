@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,7 +18,7 @@ from bench.conformance import changed, copied
 from bench.data.beside import beside, refuse_known
 from bench.data.pack import Pack, link_pack
 from bench.environment import command_line, describe, git_state
-from bench.errors import UsageError
+from bench.errors import BenchError, UsageError
 from bench.files import read_json
 from bench.floors import generate_floor
 from bench.generate import generate, tune
@@ -37,10 +38,17 @@ STEPS = ("warm_start", "train", "tune", "generate", "score")
 
 
 def run_cell(cell: Cell, place: Workplace) -> Record:
-    """Do whatever of a cell is not in the store, and write its record under `results/`."""
-    work = Work(cell, place)
-    for step in STEPS:
-        work.do(step)
+    """Do whatever of a cell is not in the store, and write its record under `results/`.
+
+    Raises BenchError where the method calls exit: a command that did nothing must not end as one that did all.
+    """
+    try:
+        work = Work(cell, place)
+        for step in STEPS:
+            work.do(step)
+    except SystemExit as end:
+        at = traceback.extract_tb(end.__traceback__)[-1]
+        raise BenchError(f"method '{cell.method}' called exit ({at.filename} line {at.lineno})") from end
     return record_cell(cell, place)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,6 +27,13 @@ class Broken(Plain):
 
     def train_step(self, batch: PairBatch, progress: Progress) -> Losses:
         raise RuntimeError("no gradient today")
+
+
+class Exiting(Plain):
+    """Calls exit in its first step, as if all were well."""
+
+    def train_step(self, batch: PairBatch, progress: Progress) -> Losses:
+        sys.exit(0)
 
 
 class Dying(Plain):

@@ -14,7 +14,8 @@ import bench.metrics.features
 import bench.run
 from bench.build import use_all_cores
 from bench.cells import Workplace, stages
-from bench.errors import DataError, UsageError
+from bench.errors import BenchError, DataError, UsageError
+from bench.launch.outcome import one_after_the_other
 from bench.plan import cells_of, plan
 from bench.progress import SilentReporter
 from bench.records import read_records
@@ -128,6 +129,18 @@ def test_images_that_were_damaged_are_not_scored(place: Workplace, tmp_path: Pat
             run_cell(PLAIN, own)
     shutil.rmtree(found.generate.folder)
     assert run_cell(PLAIN, own).metrics == first.metrics
+
+
+def test_a_method_that_calls_exit_has_failed_and_costs_no_other_row(place: Workplace) -> None:
+    exiting = replace(PLAIN, method="tests.failing_methods:Exiting")
+    for _ in range(2):
+        with pytest.raises(
+            BenchError, match=r"failing_methods:Exiting' called exit \(.*failing_methods\.py line \d+\)"
+        ):
+            run_cell(exiting, place)
+    outcome = one_after_the_other([exiting, Cell("white", "smoke", device="cpu")], place)
+    assert [record.title for _, record in outcome.done] == ["White image"]
+    assert "called exit" in outcome.missing["Plain"]
 
 
 def test_pictures_that_were_damaged_are_not_trained_on(place: Workplace, tmp_path: Path) -> None:
