@@ -265,7 +265,7 @@ def superseded(root: Path) -> list[StoredStage]:
     return [
         stage
         for stage in stages
-        if stage.state == "failed" or (stage.address in newest and newest[stage.address].folder != stage.folder)
+        if stage.state == "failed" or (stage.address in newest and newest[stage.address].source != stage.source)
     ]
 
 

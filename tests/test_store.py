@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,12 @@ def test_gc_keeps_what_was_used_last_and_not_what_was_made_last(tmp_path: Path) 
     for source in ("code-1", "code-2", "code-1"):  # back to the code of before, on another branch
         stage(tmp_path, source).run(lambda folder: {})
     assert [found.source for found in superseded(tmp_path)] == ["code-2"]
+
+
+def test_gc_keeps_the_same_work_of_two_rows(tmp_path: Path) -> None:
+    for label in ("ours-1shot-none", "ours-1shot-default"):
+        replace(stage(tmp_path), label=label).run(lambda folder: {})
+    assert not superseded(tmp_path) and len(list(stored_stages(tmp_path))) == 2
 
 
 def test_a_retry_repeats_what_failed_on_a_machine_whose_clock_is_ahead(tmp_path: Path) -> None:
