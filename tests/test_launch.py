@@ -102,14 +102,15 @@ class Here:
 def test_two_workers_give_the_scores_of_one_process_and_a_failure_costs_only_its_cell(
     place: Workplace, tmp_path: Path
 ) -> None:
-    cells = [failing("Dying"), failing("Broken"), PLAIN, WHITE, replace(PLAIN, seed=1)]
+    cells = [failing("Dying"), failing("Broken"), PLAIN, WHITE, replace(PLAIN, seed=1), failing("Exiting")]
     alone = one_after_the_other([cells[2], WHITE, cells[4], cells[1]], place)
     elsewhere = fresh(place, tmp_path)
     with LocalPool(TWO, elsewhere, work_without_weights) as pool:
         together = drive(cells, elsewhere, pool)
     assert scores(together) == scores(alone) and len(together.done) == 3
-    assert [row.failure is None for row in together.rows] == [False, False, True, True, True], "in the order given"
-    dying, broken = (row.failure.message for row in together.rows[:2] if row.failure)
+    assert [row.failure is None for row in together.rows] == [False, False, True, True, True, False], "in order"
+    dying, broken, leaving = (row.failure.message for row in together.rows if row.failure)
+    assert "exit code 0" in leaving and "does the method call exit?" in leaving
     assert "signal 9" in dying and "fewer --jobs" in dying
     assert broken == "RuntimeError: no gradient today" == alone.rows[3].failure.message  # type: ignore[union-attr]
     keys = [{record.key for _, record in outcome.done} for outcome in (alone, together)]

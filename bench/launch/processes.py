@@ -216,8 +216,10 @@ class LocalPool:
         code = worker.process.exitcode
         if code == Interrupted.exit_code:
             return Finished(worker.names, interrupted=True)
-        died = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        reason = f"its process died ({died}), as it does when memory runs out; try fewer --jobs"
+        if code is not None and code < 0:
+            reason = f"its process died (signal {-code}), as it does when memory runs out; try fewer --jobs"
+        else:
+            reason = f"its process ended in the midst of it (exit code {code}): does the method call exit?"
         return Finished(worker.names, Failure(reason, 1))
 
     def stop(self, signals: Sequence[int]) -> None:
