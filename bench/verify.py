@@ -84,10 +84,14 @@ def images_of(record: Record, store: Path) -> Path:
 
 
 def pack_of(record: Record, store: Path, folders: Sequence[Path] = ()) -> Pack:
-    """The data a record was scored on: one of `folders`, or in the store; raises DataError where it is none of them."""
+    """The data a record was scored on: one of `folders`, or in the store.
+
+    Raises DataError where it is none of them, and where it is damaged.
+    """
     digest = str(record.data["digest"])
     for folder in (*folders, store / "packs" / f"{digest[:12]}-{record.data['image_size']}"):
         if folder.is_dir() and (pack := open_pack(folder)).digest == digest:
+            pack.check()
             return pack
     option = "--test-data" if record.trained_on else "--data"
     where = ", ".join(map(str, (*folders, store)))

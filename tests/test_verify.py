@@ -23,7 +23,8 @@ import bench.verify
 from bench.cells import Workplace, record_path, stages
 from bench.cli import main
 from bench.data.pack import open_pack
-from bench.files import sha256_of, write_json
+from bench.errors import DataError
+from bench.files import read_json, sha256_of, write_json
 from bench.lineage import disagreements
 from bench.predictions import import_predictions
 from bench.progress import SilentReporter
@@ -287,3 +288,17 @@ def test_the_command_names_the_field_and_both_values(
     assert read_record(path) == record
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 7'))
     assert command() == (3, f"{path.name}: cell.seed 7, in the store 0\n")
+
+
+def test_damaged_pictures_of_the_data_vouch_for_nothing(place: Workplace, tmp_path: Path) -> None:
+    record = run_cell(PLAIN, place)
+    assert place.data is not None
+    copy = Path(shutil.copytree(place.data, tmp_path / "copy"))
+    about = read_json(copy / "pack.json")
+    write_json(copy / "pack.json", about | {"files": {"pixels.npy": sha256_of(copy / "pixels.npy")}})
+    assert not verified(record, replace(place, data=copy))
+    content = bytearray((copy / "pixels.npy").read_bytes())
+    content[-3] ^= 1
+    (copy / "pixels.npy").write_bytes(content)
+    with pytest.raises(DataError, match=r"pixels\.npy is damaged"):
+        verified(record, replace(place, data=copy))
