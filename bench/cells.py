@@ -165,7 +165,9 @@ def train_spec(cell: Cell, size: Preset, data: DataIdentity, device: torch.devic
             warm = replace(warm, options={**joint, "perceptual": 0.0}, perceptual={})
     if options.get("training") == "joint":
         budget = Budget(cell.extra_pairs or equal_samples(size), 0, size.warm_start_pairs)
-        return replace(base, options=joint, budget=budget, warm_start=warm)
+        # adapted by the same loss as what meta-training made
+        adapting = {} if size.perceptual_everywhere else {"inner_perceptual": False}
+        return replace(base, options=joint, budget=budget, warm_start=warm, adapting=adapting)
     if not size.perceptual_everywhere:
         options["inner_perceptual"] = False
     budget = Budget(0, size.queries, size.warm_start_pairs)
@@ -223,6 +225,8 @@ def stages(cell: Cell, place: Workplace) -> Stages:
         warm = Stage(place.store, "train", spec.warm_start.label, spec.warm_start.identity(), train_code)
     schedule = _schedule(cell)
     generate_code = source_hash(GENERATE_CODE)
+    # nothing where there are none, or nothing adapts
+    adapting: dict[str, Any] = {"options": dict(spec.adapting)} if spec.adapting and schedule is not None else {}
     tuned = None
     if schedule == "tuned":
         tried = [passes for passes in size.tuning_passes if passes * cell.shots <= size.tuning_steps]
@@ -233,6 +237,7 @@ def stages(cell: Cell, place: Workplace) -> Stages:
             "lrs": list(size.tuning_rates(cell.method)),
             "passes": tried or list(size.tuning_passes[:1]),
             "targets": size.tuning_targets,
+            **adapting,
         }
         tuned = Stage(place.store, "tune", f"{spec.label}-{cell.shots}shot", grid, generate_code)
     identity: dict[str, Any] = {
@@ -240,6 +245,7 @@ def stages(cell: Cell, place: Workplace) -> Stages:
         "shots": cell.shots,
         "protocol": cell.protocol,
         "adaptation": tuned.key if tuned else (vars(schedule) if isinstance(schedule, FineTune) else None),
+        **adapting,
         **crossed,
         **joints,
     }

@@ -115,7 +115,10 @@ def _told(record: Record, store: Path) -> dict[str, Any]:
     told |= {f"cell.{name}": identity[name] for name in ("shots", "protocol")}
     told |= _adapted(record, identity["adaptation"], store)
     trained = kept_stage(store, "train", identity["train"], _training_label(record))
-    return told | (_trained(trained, identity.get("test_data"), store) if trained else {})
+    if trained is None:
+        return told
+    told |= _trained(trained, identity.get("test_data"), store)
+    return told | {"build.options": {**told["build.options"], **identity.get("options", {})}}
 
 
 def _label(record: Record) -> str:

@@ -126,7 +126,7 @@ class Work:
     def _model(self) -> Method:
         """As trained; `Method.adapt` must never change it."""
         assert self.stages.train is not None
-        method = build(self._spec, self.device)
+        method = build(self._spec.when_adapting, self.device)
         method.load_state_dict(load_state(self.stages.train.folder / "model.pt", self.device)["method"])
         return method
 
@@ -255,7 +255,9 @@ def make_record(
             "title": row_title(cell),
             "kind": "floor" if cell.is_floor else "method",
             "build": {
-                "options": dict(spec.options) if spec else {},
+                "options": dict(spec.when_adapting.options if plan.schedule is not None else spec.options)
+                if spec
+                else {},
                 "width": spec.width if spec else 0,
                 "batch": spec.batch if spec else None,
                 "precision": spec.precision if spec else "exact",

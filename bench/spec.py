@@ -61,12 +61,18 @@ class TrainSpec:
     budget: Budget
     perceptual: Mapping[str, str]  # net -> sha256 of its weights
     warm_start: TrainSpec | None = None
+    adapting: Mapping[str, Any] = field(default_factory=dict)  # options of adapting alone, which change no training
+
+    @property
+    def when_adapting(self) -> TrainSpec:
+        """What the trained model is built by to be adapted."""
+        return replace(self, options={**self.options, **self.adapting}, adapting={})
 
     def identity(self) -> dict[str, Any]:
         value = asdict(replace(self, warm_start=None))
         value["options"], value["perceptual"] = dict(self.options), dict(self.perceptual)
         # the preset's and the variant's names decide nothing: their values stand in the other fields
-        del value["preset"], value["variant"]
+        del value["preset"], value["variant"], value["adapting"]
         value["warm_start"] = self.warm_start.identity() if self.warm_start else None
         return value
 

@@ -146,7 +146,7 @@ def measure(job: Job) -> Measurement:
     _wake(pack, device)
     memory = PeakMemory(device)
     torch.manual_seed(derive(spec.seed, "initialise"))
-    method = build(spec, device)
+    method = build(spec.when_adapting, device)
     parts = stretches(method)
     adapts = method.few_shot or job.finetune
     allowance = Allowance(job.seconds, len(parts) + adapts + 1)

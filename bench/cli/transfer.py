@@ -111,7 +111,7 @@ def export_model(
     pick_device(cell.device)
     about = {"title": row_title(cell), "preset": cell.preset, "seed": cell.seed, "train_key": found.train.key,
              "data": pack.digest, "command": f"bench run --method {cell.method} --variant {cell.variant}"}  # fmt: skip
-    size = write(trained(cell, place), found.spec, Framing.of(pack.keypoints[sources]), about, out)
+    size = write(trained(cell, place), found.spec.when_adapting, Framing.of(pack.keypoints[sources]), about, out)
     if options.as_json:
         print_json({"written": str(out), "bytes": size, **about})
     else:

@@ -105,7 +105,7 @@ def model(cell: Cell, place: Workplace) -> Model:
         chosen = found.tune.summary()
         schedule = FineTune(chosen["lr"], chosen["passes"])
     assert not isinstance(schedule, str)
-    method = build(found.spec, device)
+    method = build(found.spec.when_adapting, device)
     method.load_state_dict(load_state(found.train.folder / "model.pt", device)["method"])
     return Model(method, schedule, device, found.spec.precision)
 
