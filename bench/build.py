@@ -76,6 +76,8 @@ def pick_device(name: str) -> torch.device:
         raise DeviceError("--device mps: this machine has no Apple GPU; use --device cpu")
     if device.type not in ("cpu", "cuda", "mps"):
         raise UsageError(f"--device '{name}': use auto, cpu, mps, cuda or cuda:N")
+    # fp32 means float32: torch would let convolutions on a GPU round to TF32's ten bits
+    torch.backends.cudnn.allow_tf32 = False
     return device
 
 
@@ -86,7 +88,10 @@ def pick_precision(name: str, device: torch.device) -> str:
     and the same numbers on every machine are worth more.
     """
     if name == "auto":
-        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+        if device.type != "cuda":
+            return "fp32"
+        with torch.cuda.device(device):
+            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if name not in ("fp32", "bf16"):
         raise UsageError(f"--precision '{name}': use auto, fp32 or bf16")
     return name

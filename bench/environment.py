@@ -40,7 +40,7 @@ def describe(device: str) -> dict[str, Any]:
     """Python, packages, operating system and the device that did the work."""
     import torch
 
-    name = torch.cuda.get_device_name() if device.startswith("cuda") else processor()
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else processor()
     return {
         "python": platform.python_version(),
         **package_versions(),

@@ -77,6 +77,10 @@ class DiskFull(BenchError):
         )
 
 
+class RankFailed(BenchError):
+    """One of several ranks failed, or is gone: the others wait for it, and no training can go on or begin."""
+
+
 class Interrupted(BenchError):
     """Stopped by a signal. The message says what is kept and whether the same command goes on from there."""
 

@@ -96,10 +96,22 @@ class Work:
     def do(self, step: str) -> None:
         """Do the stage of that name, if the cell has it and the store has not. Those before it must be done."""
         stage: Stage | None = getattr(self.stages, step)
-        if stage is None or stage.done:
+        if stage is None:
             return
-        for pack in {id(pack): pack for pack in (self.pack, self.tested)}.values():
+        if stage.done:
+            if stage.kind == "train":  # of a run that was killed just after the done marker
+                clear_checkpoints(stage.folder, keep=0)
+            return
+        packs = {id(pack): pack for pack in (self.pack, self.tested)}.values()
+        for pack in packs:
             pack.check()
+        try:
+            self._do(step, stage)
+        finally:
+            for pack in packs:  # the next cell opens its own, and caches of batches keep this one
+                pack.leave_devices()
+
+    def _do(self, step: str, stage: Stage) -> None:
         if step == "score":
             score_images(self.stages, self.tested, self.device, self.place)
             return

@@ -206,7 +206,7 @@ def _flush(folder: Path) -> None:
     """Everything the done marker vouches for is on the disk before it is: power may fail."""
     for path in folder.iterdir():
         if path.is_file():
-            with path.open("rb") as file:
+            with path.open("r+b") as file:  # Windows flushes what may be written to, and nothing else
                 os.fsync(file.fileno())
 
 

@@ -19,11 +19,11 @@ from bench.build import autocast, build
 from bench.checkpoint import clear_checkpoints, latest_checkpoint, load_state, save_checkpoint, save_state
 from bench.data.batches import episode_batch, pair_batch
 from bench.data.pack import Pack
-from bench.errors import Interrupted, NonFiniteLoss
+from bench.errors import BenchError, Interrupted, NonFiniteLoss, RankFailed
 from bench.files import write_json
 from bench.gradients import gradient_norms
 from bench.progress import Task
-from bench.ranks.group import first_rank, on_any_rank
+from bench.ranks.group import first_rank, on_any_rank, world_size
 from bench.ranks.step import shared
 from bench.seeds import derive
 from bench.spec import TrainSpec
@@ -37,9 +37,16 @@ CHECKPOINT_SECONDS = 60.0
 
 @contextmanager
 def stop_requested() -> Iterator[list[int]]:
-    """Collects SIGTERM, SIGINT and SIGUSR2 in a list instead of dying of them. Main thread only."""
+    """Collects SIGTERM, SIGINT and SIGUSR2 in a list instead of dying of them. Main thread only.
+
+    Whoever heard one raises Interrupted. One that nobody heard, since something else went wrong meanwhile, is sent
+    again at the end, to whoever handled it before.
+    """
     received: list[int] = []
     wanted = [signal.SIGTERM, signal.SIGINT] + ([signal.SIGUSR2] if hasattr(signal, "SIGUSR2") else [])
+    wanted = [
+        number for number in wanted if signal.getsignal(number) != signal.SIG_IGN
+    ]  # whoever ignores one, means it
     try:
         previous = {number: signal.signal(number, lambda n, _: received.append(n)) for number in wanted}
     except ValueError:  # not the main thread: whoever owns it decides
@@ -47,9 +54,14 @@ def stop_requested() -> Iterator[list[int]]:
         return
     try:
         yield received
+    except Interrupted:
+        received.clear()
+        raise
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[0])
 
 
 def _batch(pack: Pack, phase: Phase, seed: int, step: int, device: torch.device) -> PairBatch | EpisodeBatch:
@@ -61,6 +73,8 @@ def _batch(pack: Pack, phase: Phase, seed: int, step: int, device: torch.device)
 def _synchronise(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def train(
@@ -105,11 +119,23 @@ def train(
             "method": method.state_dict(),
         }
 
+    def save() -> None:
+        try:
+            save_checkpoint(folder, done, state())
+        except BenchError as error:
+            if world_size() == 1:
+                raise
+            raise RankFailed(str(error)) from error  # the others know nothing of it, and train on
+
     def stop_if_asked(signals: list[int]) -> None:
         if on_any_rank(bool(signals)):
+            where = "there"
             if first_rank():
-                save_checkpoint(folder, done, state())
-            raise Interrupted(f"stopped at step {done} of {total}; the same command goes on from there")
+                try:
+                    save_checkpoint(folder, done, state())
+                except BenchError as error:
+                    where = f"the checkpoint before, since none could be written ({error})"
+            raise Interrupted(f"stopped at step {done} of {total}; the same command goes on from {where}")
 
     first, saved_at = 0, time.monotonic()
     with stop_requested() as signals:
@@ -142,7 +168,7 @@ def train(
                     task.update(done, total)
                 stop_if_asked(signals)
                 if first_rank() and time.monotonic() - saved_at > checkpoint_seconds:
-                    save_checkpoint(folder, done, state())
+                    save()
                     saved_at = time.monotonic()
             first += phase.steps
         stop_if_asked(signals)  # one that came while the last checkpoint was written

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import bench.train as loop
-from bench.errors import Interrupted, NonFiniteLoss
+from bench.errors import DiskFull, Interrupted, NonFiniteLoss
 from bench.generate import to_uint8, tune
 from bench.progress import SilentReporter
 from bench.score import reference_features
@@ -97,7 +97,7 @@ def test_damaged_features_of_the_reference_are_made_anew(tmp_path: Path) -> None
 
     extractor: Any = type("Colours", (), {"__call__": staticmethod(colours), "name": "c", "sha256": "0", "dim": 3})()
     first = reference_features(made_pack(), extractor, tmp_path)
-    (path,) = (tmp_path / "features").iterdir()
+    (path,) = (tmp_path / "features").glob("*.npy")
     assert (reference_features(made_pack(), extractor, tmp_path) == first).all() and len(calls) == 1
     whole = path.read_bytes()
     other = tmp_path / "other.npy"
@@ -105,7 +105,8 @@ def test_damaged_features_of_the_reference_are_made_anew(tmp_path: Path) -> None
     for damaged in (whole[: len(whole) // 2], b"", b"no features", other.read_bytes()):
         path.write_bytes(damaged)
         assert (reference_features(made_pack(), extractor, tmp_path) == first).all()
-        assert path.read_bytes() == whole and [p.name for p in path.parent.iterdir()] == [path.name]
+        assert path.read_bytes() == whole
+        assert sorted(p.name for p in path.parent.iterdir()) == [path.name, f"{path.name}.json"]
     assert len(calls) == 5
 
 
@@ -140,3 +141,45 @@ def test_lpips_refuses_what_it_cannot_compare() -> None:
     ):
         with pytest.raises(ValueError, match="LPIPS takes"):
             call(SimpleNamespace(), one, other)
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Signals that reach whoever handled them before a training."""
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+    yield received
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(("error", "passed_on"), [(ValueError, True), (NonFiniteLoss, True), (Interrupted, False)])
+def test_a_signal_is_not_lost_in_an_error_that_is_raised_meanwhile(
+    heard: list[int], error: type[Exception], passed_on: bool
+) -> None:
+    with pytest.raises(error), loop.stop_requested() as signals:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals == [signal.SIGTERM] and not heard
+        raise error("meanwhile")
+    assert heard == [signal.SIGTERM] * passed_on
+
+
+def test_whoever_ignores_a_signal_goes_on_ignoring_it() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with loop.stop_requested() as signals:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert not signals
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_signal_that_finds_no_room_for_a_checkpoint_still_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, step: int, state: dict[str, Any]) -> None:
+        raise DiskFull(folder)
+
+    monkeypatch.setattr(loop, "save_checkpoint", full)
+    monkeypatch.setattr(loop, "on_any_rank", lambda asked: True)
+    with pytest.raises(Interrupted, match=r"stopped at step 1 of .* goes on from the checkpoint before.*disk is full"):
+        run(tmp_path)

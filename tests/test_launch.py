@@ -6,25 +6,29 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 import torch
 
 import bench.cells
+import bench.launch.drive
 import bench.launch.outcome
 import bench.metrics.features
 from bench.cells import Workplace, stages
 from bench.checkpoint import load_state
-from bench.errors import BenchError, DiskFull, Interrupted, NonFiniteLoss, UsageError
+from bench.errors import BenchError, DataError, DiskFull, Interrupted, NonFiniteLoss, UsageError
 from bench.launch import commands, local, one_after_the_other, worker_environments
 from bench.launch.drive import Finished, drive
 from bench.launch.needs import Needs, needs_of
 from bench.launch.outcome import Failure, Outcome, Row
 from bench.launch.processes import LocalPool, allowed_cores
 from bench.launch.slurm import Cluster, SlurmPool, base_cell, slurm
+from bench.launch.worker import Ended
 from bench.plan import Later, NotYet, PlannedStage, cells_of, plan
 from bench.progress import SilentReporter, Task
+from bench.records import Record
 from bench.run import do_step, record_cell
 from bench.spec import Cell
 from tests import failing_methods
@@ -394,3 +398,56 @@ def test_a_full_disk_ends_the_whole_list_and_no_other_cell_is_tried(
     with pytest.raises(BenchError, match="the disk is full") as raised:
         drive([WHITE, PLAIN], elsewhere, pool)
     assert raised.value.exit_code == 8 and pool.stopped and len(tried) == 1
+
+
+def deaf(pipe: Connection, place: Workplace) -> None:
+    """A worker process whose signals are lost, as in an error that is raised meanwhile."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while pipe.recv() is not None:
+        pipe.send(Ended(Failure("no room", 8)))
+
+
+def test_a_worker_whose_signal_was_lost_ends_when_it_has_done_its_work(place: Workplace) -> None:
+    planned = plan([WHITE], place)[:1]
+    with LocalPool(TWO[:1], place, deaf) as pool:
+        pool.start(planned)
+        pool.stop([])
+        assert not any(worker.process.is_alive() for worker in pool._workers)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("sbatch: QOSMaxSubmitJobPerUserLimit"), DataError("a damaged stage")])
+def test_what_the_pool_does_not_take_and_what_cannot_be_recorded_costs_its_own_row(
+    place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    class Choosy(Here):
+        def start(self, work: Sequence[PlannedStage]) -> None:
+            if work[0].cell.method == "white" and isinstance(error, RuntimeError):
+                raise error
+            super().start(work)
+
+    def recorded(cell: Cell, place: Workplace) -> Record:
+        if cell.method == "white":
+            raise error
+        return record_cell(cell, place)
+
+    monkeypatch.setattr(bench.launch.drive, "record_cell", recorded)
+    elsewhere = fresh(place, tmp_path)
+    outcome = drive([WHITE, Cell("truth", "smoke", device="cpu")], elsewhere, Choosy(elsewhere))
+    failure = outcome.rows[0].failure
+    assert failure is not None and str(error) in failure.message and outcome.rows[1].record is not None
+
+
+def test_jobs_do_not_go_on_without_whoever_started_them(place: Workplace, tmp_path: Path) -> None:
+    stopped = []
+
+    class Breaking(Here):
+        def wait(self, seconds: float) -> list[Finished]:
+            raise ConnectionError("the controller is gone")
+
+        def stop(self, signals: Sequence[int]) -> None:
+            stopped.append(1)
+
+    elsewhere = fresh(place, tmp_path)
+    with pytest.raises(ConnectionError):
+        drive([WHITE], elsewhere, Breaking(elsewhere))
+    assert stopped == [1]

@@ -74,6 +74,15 @@ def uploads(folder: Path) -> Iterator[Path]:
         yield made
 
 
+def test_results_of_before_do_not_fill_the_disk(tmp_path: Path) -> None:
+    made = []
+    for number in range(page.KEPT_RESULTS + 3):
+        made.append(page._new_result(tmp_path))
+        os.utime(made[-1], (number, number))
+    newest = page._new_result(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([*made[-page.KEPT_RESULTS :], newest])
+
+
 def animated(
     published: Published, who: Character, scratch: Path, how: Motion = DANCE, shots: int = 0, poses: bool = True,
     schedule: FineTune | None = ONE_PASS,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,18 +17,22 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+import bench.ranks.jobs
 import bench.train as loop
 from bench.build import build
 from bench.checkpoint import load_state
 from bench.conformance import changed
 from bench.data.batches import episode_batch, pair_batch
-from bench.errors import BenchError, Interrupted, NonFiniteLoss
+from bench.errors import BenchError, DiskFull, Interrupted, NonFiniteLoss, RankFailed, UsageError
+from bench.launch.outcome import Failure
 from bench.progress import SilentReporter
 from bench.ranks.group import rank, world_size
+from bench.ranks.jobs import train_together
 from bench.ranks.noise import SharedNoise
 from bench.ranks.statistics import SharedStatistics
 from bench.ranks.step import shared
 from bench.seeds import derive
+from bench.store import would_fail_again
 from bench.train import train
 from methods.interface import Budget, Progress
 from tests.example_method import Plain
@@ -379,3 +384,32 @@ def test_torchrun_with_a_batch_that_does_not_divide_ends_in_one_line(tmp_path: P
         said
     )
     assert said.count("Traceback") <= 1, f"torchrun's own and no other: {said}"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "said"),
+    [
+        (RuntimeError("[gloo] Connection reset by peer"), RankFailed, "a rank failed or is gone (RuntimeError: [gloo]"),
+        (DiskFull("checkpoint"), RankFailed, "the disk is full"),
+        (UsageError("3 ranks cannot share a batch of 8"), RankFailed, "cannot share"),
+        (NonFiniteLoss("loss l1 is not finite"), NonFiniteLoss, "not finite"),
+        (Interrupted("stopped at step 3"), Interrupted, "stopped"),
+    ],
+)
+def test_what_one_rank_may_have_met_alone_ends_the_command_and_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BenchError, expected: type[BenchError], said: str
+) -> None:
+    """The others would wait in that training for ever, and this one for them in the next."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(bench.ranks.jobs, "world_size", lambda: 2)
+    monkeypatch.setattr(bench.ranks.jobs, "_tell", lambda job: None)
+    monkeypatch.setattr(bench.ranks.jobs, "train", fail)
+    pack, case = made_pack(train=4), next(iter(CASES.values()))
+    with pytest.raises(expected, match=re.escape(said)) as raised, SilentReporter().task("") as task:
+        train_together(case.spec(), pack, tmp_path, CPU, task, None)
+    assert raised.value.exit_code == getattr(error, "exit_code", 1)
+    assert Failure.of(raised.value).stops_all == (expected is RankFailed)
+    assert would_fail_again(raised.value) == (expected is NonFiniteLoss)

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import bench.cells
 import bench.metrics.features
 import bench.run
-from bench.build import use_all_cores
+from bench.build import pick_device, use_all_cores
 from bench.cells import Workplace, stages
+from bench.checkpoint import save_checkpoint
 from bench.errors import BenchError, DataError, UsageError
 from bench.launch.outcome import one_after_the_other
 from bench.plan import cells_of, plan
@@ -186,3 +188,17 @@ def test_threads_are_those_that_openmp_is_told(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr("torch.set_num_threads", told.append)
     use_all_cores()
     assert told == [threads]
+
+
+def test_checkpoints_that_a_kill_left_in_a_finished_training_go(place: Workplace) -> None:
+    run_cell(PLAIN, place)
+    folder = stages(PLAIN, place).train.folder  # type: ignore[union-attr]
+    save_checkpoint(folder, 7, {"step": 7})
+    run_cell(PLAIN, place)
+    assert not list(folder.glob("checkpoint-*"))
+
+
+def test_float32_means_float32_on_a_gpu_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.backends.cudnn.allow_tf32", True)
+    pick_device("cpu")
+    assert not torch.backends.cudnn.allow_tf32

@@ -128,6 +128,10 @@ class Pack:
         """`float32 [B, 17, 3]`, x and y in pixels."""
         return torch.from_numpy(self.keypoints[np.asarray(indices)]).to(device)
 
+    def leave_devices(self) -> None:
+        """Free the copies of the pixels that GPUs hold; the next use makes them again."""
+        self._resident.clear()
+
     def _gather(self, indices: Indices, device: torch.device) -> Tensor:
         stored = self._stored(device)
         rows = torch.as_tensor(np.asarray(indices, dtype=np.int64), device=stored.device)

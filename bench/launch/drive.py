@@ -80,26 +80,27 @@ def drive(cells: Sequence[Cell | Later], place: Workplace, pool: Pool) -> Outcom
     """
     board = _Board(cells, place)
     with stop_requested() as signals, place.report.task("stages") as task:
-        while True:
-            for chain in board.ready(pool.whole_chains):
-                if not pool.has_room():
-                    break
-                board.running |= {stage.name for stage in chain}
-                pool.start(chain)
-            task.update(len(board.done), len(board.planned))
-            if not board.running:
-                return board.outcome()
-            ended = pool.wait(POLL_SECONDS)
-            if signals or any(finished.interrupted for finished in ended):
-                place.report.line("stopping: waiting for checkpoints; once more to stop without them")
-                pool.stop(signals)
-                raise Interrupted("stopped; the same command goes on from the store")
-            failures = [finished.failure for finished in ended if finished.failure is not None]
-            if fatal := next((failure for failure in failures if failure.stops_all), None):
-                pool.stop(signals)
-                raise fatal.error()
-            for finished in ended:
-                board.end(finished)
+        try:
+            while True:
+                for chain in board.ready(pool.whole_chains):
+                    if not pool.has_room():
+                        break
+                    board.start(chain, pool)
+                task.update(len(board.done), len(board.planned))
+                if not board.running:
+                    return board.outcome()
+                ended = pool.wait(POLL_SECONDS)
+                if signals or any(finished.interrupted for finished in ended):
+                    place.report.line("stopping: waiting for checkpoints; once more to stop without them")
+                    raise Interrupted("stopped; the same command goes on from the store")
+                failures = [finished.failure for finished in ended if finished.failure is not None]
+                if fatal := next((failure for failure in failures if failure.stops_all), None):
+                    raise fatal.error()
+                for finished in ended:
+                    board.end(finished)
+        except BaseException:
+            pool.stop(signals)  # jobs of a cluster would go on without anybody
+            raise
 
 
 class _Board:
@@ -135,6 +136,15 @@ class _Board:
                 return found
             found.append(behind[0])
 
+    def start(self, chain: list[PlannedStage], pool: Pool) -> None:
+        """Give stages to the pool; what it does not take has failed."""
+        names = tuple(stage.name for stage in chain)
+        self.running |= set(names)
+        try:
+            pool.start(chain)
+        except Exception as error:  # whatever a cluster says
+            self.end(Finished(names, Failure.of(error)))
+
     def end(self, finished: Finished) -> None:
         """Stages that were started have ended. A stage of them without a result in the store has failed."""
         self.running -= set(finished.names)
@@ -159,8 +169,18 @@ class _Board:
             if last in self._failed:
                 self._give_up(number, self._failed[last], cell)
             elif last in self.done:
-                self._rows[number] = Row(title_of(cell), cell.seed, cell, record_cell(cell, self._place))
-                self._place.report.line(f"done: {title_of(cell)}, seed {cell.seed}")
+                self._record(number, cell)
+
+    def _record(self, number: int, cell: Cell) -> None:
+        try:
+            self._rows[number] = Row(title_of(cell), cell.seed, cell, record_cell(cell, self._place))
+        except Exception as error:  # a damaged stage costs its own row
+            failure = Failure.of(error)
+            if failure.stops_all:
+                raise
+            self._give_up(number, failure, cell)
+        else:
+            self._place.report.line(f"done: {title_of(cell)}, seed {cell.seed}")
 
     def _name(self) -> bool:
         """Name the cells that now can be; whether there were any."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.cells import Workplace
-from bench.errors import FULL, BenchError, DiskFull, Interrupted
+from bench.errors import FULL, BenchError, DiskFull, Interrupted, RankFailed
 from bench.plan import Later
 from bench.records import Record
 from bench.run import row_title, run_cell
@@ -19,6 +19,7 @@ class Failure:
 
     message: str
     exit_code: int
+    stops_all: bool = False  # the other cells would fail of it too: tried, and left out of a table that has them
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
@@ -26,13 +27,8 @@ class Failure:
         if isinstance(error, OSError) and error.errno in FULL:
             error = DiskFull(error.filename or "a file")
         if isinstance(error, BenchError):
-            return cls(str(error), error.exit_code)
+            return cls(str(error), error.exit_code, isinstance(error, DiskFull | RankFailed))
         return cls(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", BenchError.exit_code)
-
-    @property
-    def stops_all(self) -> bool:
-        """Whether the other cells would fail of it too: they would be tried, and left out of a table that has them."""
-        return self.exit_code == DiskFull.exit_code
 
     def error(self) -> BenchError:
         """To end a command with."""
@@ -81,7 +77,7 @@ def title_of(entry: Cell | Later) -> str:
 def one_after_the_other(cells: Sequence[Cell | Later], place: Workplace) -> Outcome:
     """Do all cells in this process, in order. One that fails is said aloud and left out; the rest goes on.
 
-    Raises Interrupted after a signal, and what a full disk raised.
+    Raises Interrupted after a signal, and what ends all of them, such as a full disk.
     """
     rows = []
     for number, entry in enumerate(cells):

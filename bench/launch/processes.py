@@ -226,6 +226,8 @@ class LocalPool:
         sent = len(signals)
         for worker in self._workers:
             worker.process.terminate()
+            with suppress(OSError):  # for one whose signal was lost in an error: it may not wait for more work
+                worker.pipe.send(None)
         while any(worker.process.is_alive() for worker in self._workers):
             if len(signals) > sent:
                 for worker in self._workers:

@@ -53,7 +53,7 @@ class LPIPS:
             layers = zip(self._layers(generated[part]), self._layers(target[part]), self._heads, strict=True)
             weighted = [(head * (a - b) ** 2).sum(1).mean((1, 2)) for a, b, head in layers]
             distances.append(torch.stack(weighted).sum(0))
-        return torch.cat(distances).double().cpu().numpy()
+        return torch.cat(distances).cpu().double().numpy()
 
     def _layers(self, images: NDArray[np.uint8]) -> list[Tensor]:
         """The five ReLU outputs, each position's channels scaled to unit length."""

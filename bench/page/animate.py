@@ -32,6 +32,7 @@ U8 = NDArray[np.uint8]
 SIDE = 384  # pixels that a picture is shown at, about
 FINER = 2  # a character is looked at in so many times the model's pixels, to judge joints by
 FADED = 0.45  # of the way to white, so that the stick figure stands out
+KEPT_RESULTS = 8  # on the disk
 LONGEST, MOST_PASSES, MOST_SHOTS = 240, 500, 20  # frames, passes and shots that the page offers
 
 
@@ -101,7 +102,7 @@ def animate(
         chosen = published.with_schedule(schedule)
         made = transfer(chosen, people, target, shots or len(people), task)
     images, scale = made.with_poses() if poses else made.images, max(1, round(SIDE / size))
-    folder, stem = Path(tempfile.mkdtemp(dir=scratch, prefix="result-")), Path(people[0].name).stem
+    folder, stem = _new_result(scratch), Path(people[0].name).stem
     gif, mp4, contact = (folder / f"{stem}{suffix}" for suffix in (".gif", ".mp4", ".png"))
     for path in (gif, contact):
         write_pictures(images, path, motion.fps, scale)
@@ -110,6 +111,14 @@ def animate(
         write_pictures(images, mp4, motion.fps, scale)
     caption = _caption(chosen, people, shots or len(people), made, scale)
     return Played(gif, mp4 if filmed else None, contact, caption, tuple(_said(character, people)))
+
+
+def _new_result(scratch: Path) -> Path:
+    """A folder for one result. Of those before it the newest stay, which somebody may be about to save."""
+    made = sorted(scratch.glob("result-*"), key=lambda folder: folder.stat().st_mtime)
+    for folder in made[:-KEPT_RESULTS]:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Path(tempfile.mkdtemp(dir=scratch, prefix="result-"))
 
 
 def _has_encoder(path: Path) -> bool:

@@ -62,7 +62,7 @@ def build_page(published: Published, scratch: Path) -> Any:
         nothing = (None, *_downloads(None, None, None))
         return _or_fault(lambda: _animate(published, values, scratch, _Bar(progress)), nothing)
 
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as page:
         about = published.about.get("title", published.spec.method)
         gr.HTML(f"<h1>{TITLE}</h1><p>{html.escape(about)}, trained at preset {html.escape(published.spec.preset)}, "
                 "adapts to a character and draws it in every pose of a motion.</p>", elem_id="head")  # fmt: skip

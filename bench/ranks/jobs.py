@@ -16,7 +16,7 @@ import torch.distributed as dist
 
 from bench.build import use_all_cores
 from bench.data.pack import Pack, open_pack
-from bench.errors import BenchError, DataError, Interrupted, NonFiniteLoss
+from bench.errors import BenchError, DataError, Interrupted, NonFiniteLoss, RankFailed
 from bench.progress import SilentReporter, Task
 from bench.ranks.group import first_rank, join, own_device, world_size
 from bench.spec import TrainSpec
@@ -39,12 +39,23 @@ class Job:
 def train_together(
     spec: TrainSpec, pack: Pack, folder: Path, device: torch.device, task: Task, warm_start: Path | None
 ) -> dict[str, Any]:
-    """`bench.train.train` by all ranks; called on the first. The summary notes how many they were."""
+    """`bench.train.train` by all ranks; called on the first. The summary notes how many they were.
+
+    Raises RankFailed for whatever may have failed on one rank alone: it ends the command, and so the other ranks.
+    """
     ranks = world_size()
     if ranks == 1:
         return train(spec, pack, folder, device, task, warm_start)
     _tell(Job(spec, pack.folder.resolve(), folder.resolve(), device.type, warm_start and warm_start.resolve()))
-    summary = train(spec, pack, folder, device, task, warm_start)
+    try:
+        summary = train(spec, pack, folder, device, task, warm_start)
+    except (Interrupted, NonFiniteLoss, RankFailed):  # the first two of all ranks at the same step
+        raise
+    except Exception as error:
+        ours = isinstance(error, BenchError)
+        failed = RankFailed(str(error) if ours else f"a rank failed or is gone ({type(error).__name__}: {error})")
+        failed.exit_code = getattr(error, "exit_code", RankFailed.exit_code)
+        raise failed from error
     summary["notes"].append(f"trained by {ranks} ranks; minutes are those that passed on the clock")
     return summary
 

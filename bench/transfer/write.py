@@ -121,9 +121,9 @@ def _folder(images: U8, path: Path) -> list[Path]:
         building, before = Path(scratch) / "new", Path(scratch) / "old"
         for name, image in zip(names, images, strict=True):
             write_bytes(building / name, _png(image))
-        if target.exists():
-            target.rename(before)
         try:
+            if target.exists():
+                target.rename(before)
             building.rename(target)
         except BaseException:
             if before.exists():
