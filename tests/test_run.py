@@ -202,3 +202,19 @@ def test_float32_means_float32_on_a_gpu_too(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("torch.backends.cudnn.allow_tf32", True)
     pick_device("cpu")
     assert not torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize("size", ["smoke", "quick", "standard"])
+def test_without_meta_learning_a_model_is_adapted_by_the_same_loss_as_with_it(place: Workplace, size: str) -> None:
+    """Else Table 4 would compare two losses of fine-tuning."""
+    own = replace(place, data=None)
+    with_ml, without, bare = (
+        stages(Cell("ours", size, variant, shots=4, adaptation=adaptation, device="cpu"), own)
+        for variant, adaptation in (("msl", "default"), ("wo-ml", "default"), ("wo-ml", "none"))
+    )
+    assert with_ml.spec is not None and without.spec is not None and without.train is not None
+    used = [spec.when_adapting.options.get("inner_perceptual", True) for spec in (with_ml.spec, without.spec)]
+    assert used[0] == used[1]
+    assert "inner_perceptual" not in without.spec.identity()["options"], "no training depends on it"
+    assert without.train.key == bare.train.key  # type: ignore[union-attr]
+    assert ("options" in without.generate.identity) == (not used[0]) and "options" not in bare.generate.identity
