@@ -11,7 +11,7 @@ import pytest
 from bench.errors import DataError
 from bench.metrics.bootstrap import paired_difference
 from bench.records import Record
-from bench.tables import claims, table1
+from bench.tables import budget, claims, table1
 from bench.tables.compare import OPEN, YES, Gain, gain_of
 from bench.tables.rows import RowName, pool
 from tests.made_records import CHARACTERS, SCHEDULE, everything, made_up, notes_of, ours, row, text
@@ -188,3 +188,17 @@ def test_seeds_that_disagree_are_named_beside_the_verdict() -> None:
     clear = {"mean": 0.1, "low": 0.05, "high": 0.15}
     assert Gain(**clear, by_seed=(0.1, 0.2)).verdict == YES
     assert Gain(**clear, by_seed=(0.3, -0.1)).verdict == OPEN, "an interval over characters does not hold training"
+
+
+def test_a_row_of_fewer_seeds_is_bold_where_it_is_best_on_the_seeds_it_shares() -> None:
+    two_seeds = [ours(quality=0.80), ours(cell__seed=1, quality=0.90)]
+    table = table1([*two_seeds, seeded(0, 0.82)])
+    patn, best = row(table, "PATN"), row(table, "Ours (1-shot)")
+    assert patn.values["ssim"].best and not best.values["ssim"].best, "seed 1 would pass for a gain of 0.03"  # type: ignore[union-attr]
+    assert patn.values["fid"].best and not best.values["fid"].best  # type: ignore[union-attr]
+    assert best.facts["difference_to_best"]["ssim"]["mean"] == pytest.approx(0.02)
+    assert "cannot tell from it, on the seeds that both have" in table.caption
+    costs = budget([*two_seeds, seeded(0, 0.82, seconds__train=500.0)])
+    assert row(costs, "PATN").values["fid"].best, "slower, and better on the seed both have"  # type: ignore[union-attr]
+    table = table1([ours(quality=0.86), ours(cell__seed=1, quality=0.60), seeded(0, 0.82)])
+    assert not row(table, "PATN").values["ssim"].best, "a bad seed that it lacks does not make it best"  # type: ignore[union-attr]

@@ -56,7 +56,8 @@ def assemble(
         blocks.append(Block(section.name, printed, section.heading))
     facts = facts_of(rows)
     full = f"{title}, {setting(facts)}"
-    return Table(full, tuple(columns), tuple(blocks), tuple(footnotes.texts), facts, _caption(facts))
+    caption = _caption(facts, shared_seeds(methods))
+    return Table(full, tuple(columns), tuple(blocks), tuple(footnotes.texts), facts, caption)
 
 
 def members_of(rows: Sequence[Pooled]) -> list[Record]:
@@ -190,10 +191,15 @@ def origin_of(facts: Mapping[str, Any]) -> str:
     return f"Made by {'; '.join(facts['commands'])} at commit {', '.join(facts['commits'])}."
 
 
-def _caption(facts: Mapping[str, Any]) -> str:
+def shared_seeds(rows: Sequence[Pooled]) -> str:
+    """What a caption adds to how rows are compared, where not all of them have the same seeds."""
+    return ", on the seeds that both have" if len({row.seeds for row in rows}) > 1 else ""
+
+
+def _caption(facts: Mapping[str, Any], on_seeds: str) -> str:
     return (
         f"{scored_set(facts)}; {seeds_sentence(facts['seeds'])}. {features_of(facts)} "
         "fg and bg: inside and outside the character. ± is half of a 95 % interval (bootstrap over characters; "
         "KID: jackknife); FID has none. Bold: the best method of a column, and those that a paired bootstrap over "
-        f"characters (KID: its standard errors) cannot tell from it. {origin_of(facts)}"
+        f"characters (KID: its standard errors) cannot tell from it{on_seeds}. {origin_of(facts)}"
     )

@@ -16,8 +16,10 @@ from bench.tables.assemble import (
     seed_note,
     seeds_sentence,
     setting,
+    shared_seeds,
     timing_notes,
 )
+from bench.tables.compare import lead
 from bench.tables.lines import Footnotes, notes_of, shared_notes
 from bench.tables.lines import Line as PrintedLine
 from bench.tables.metrics import BY_KEY
@@ -59,7 +61,8 @@ def budget(records: Sequence[Record]) -> Table:
 
     Reading down is comparing at more compute; the columns of pairs and samples compare at equal data. Bold is a score
     better than that of every row as fast or faster: the bold cells are what a given time can buy. Several seeds are
-    pooled: means of seconds and scores. Raises DataError as `table1` does, and where no method was trained.
+    pooled: means of seconds and scores; rows of unequal seeds are compared on those they share. Raises DataError as
+    `table1` does, and where no method was trained.
     """
     rows = [row for row in pool(records) if row.trained and seconds_of(row.record) > 0]
     if not rows:
@@ -83,7 +86,7 @@ def budget(records: Sequence[Record]) -> Table:
     caption = (
         f"Rows by training time. {scored_set(facts)}; {seeds_sentence(facts['seeds'])}. {features_of(facts)} "
         "± is half of a 95 % interval (bootstrap over characters); FID has none. Bold: better, as a number, than every "
-        f"row that took as long or less. {origin_of(facts)}"
+        f"row that took as long or less{shared_seeds(rows)}. {origin_of(facts)}"
     )
     title = f"Quality against cost, {setting(facts)}"
     return Table(title, columns, (Block("methods", tuple(printed)),), tuple(footnotes.texts), facts, caption)
@@ -110,12 +113,6 @@ def _mean(counts: Sequence[int]) -> float:
 
 
 def _scores(row: Pooled, as_fast: Sequence[Pooled]) -> dict[str, Value | None]:
-    better = frozenset(
-        (row.name, key)
-        for key in SCORES
-        if all(
-            BY_KEY[key].sign * row.record.centre(key) > BY_KEY[key].sign * other.record.centre(key) for other in as_fast
-        )
-    )
+    better = frozenset((row.name, key) for key in SCORES if all(lead(row, other, key) > 0 for other in as_fast))
     values = score_values(row, better)
     return {key: values[key] for key in SCORES}

@@ -89,8 +89,7 @@ def gain_of(better: Pooled, worse: Pooled, metric: str) -> Gain:
         for row in (better, worse)
     )
     by_seed = tuple(sign * (mine[seed] - theirs[seed]) for seed in common)
-    # seeds that only one row has would pass for a difference between the rows
-    one, two = better.of_seeds(common).record, worse.of_seeds(common).record
+    one, two = (row.record for row in shared(better, worse))
     if metric in INTERVALS:
         found = difference(one, two, metric) if sign > 0 else difference(two, one, metric)
         if found.characters < 2:
@@ -104,9 +103,32 @@ def gain_of(better: Pooled, worse: Pooled, metric: str) -> Gain:
     return Gain(mean, mean - half, mean + half, by_seed)
 
 
+def shared(one: Pooled, other: Pooled) -> tuple[Pooled, Pooled]:
+    """Both rows of the seeds they share; as they are where they share none.
+
+    Seeds that only one row has would pass for a difference between the rows.
+    """
+    common = set(one.seeds) & set(other.seeds)
+    return one.of_seeds(common), other.of_seeds(common)
+
+
+def lead(one: Pooled, other: Pooled, metric: str) -> float:
+    """By how much `one` is better than `other` as a number, on the seeds they share; negative where it is worse."""
+    common = set(one.seeds) & set(other.seeds)
+
+    def centre(row: Pooled) -> float:
+        kept = [m for m, seed in zip(row.members, row.seeds, strict=True) if seed in common]
+        return float(np.mean([member.centre(metric) for member in kept or row.members]))
+
+    return BY_KEY[metric].sign * (centre(one) - centre(other))
+
+
 @dataclass(frozen=True)
 class Ranking:
-    """Which rows are best of a column or tied with it, and how far each is from the best."""
+    """Which rows are best of a column or tied with it, and how far each is from the best.
+
+    Two rows are compared on the seeds they share.
+    """
 
     rows: Sequence[Pooled]
     tie: Tie = field(default=paired_tie)
@@ -116,8 +138,13 @@ class Ranking:
         return scored(row.record for row in self.rows)
 
     def best(self, metric: str) -> Pooled:
+        """The row that the fewest others beat (none, where all have the same seeds), then that of the best mean."""
         sign = BY_KEY[metric].sign
-        return max(self.rows, key=lambda row: sign * row.record.centre(metric))
+
+        def place(row: Pooled) -> tuple[int, float]:
+            return sum(lead(other, row, metric) > 0 for other in self.rows), -sign * row.record.centre(metric)
+
+        return min(self.rows, key=place)
 
     @cached_property
     def bold(self) -> frozenset[tuple[RowName, str]]:
@@ -125,12 +152,15 @@ class Ranking:
         found = set()
         for metric in self.metrics if len(self.rows) > 1 else ():
             best = self.best(metric.key)
-            found |= {
-                (row.name, metric.key)
-                for row in self.rows
-                if row is best or self.tie(best.record, row.record, metric.key)
-            }
+            found |= {(row.name, metric.key) for row in self.rows if self._level(best, row, metric.key)}
         return frozenset(found)
+
+    def _level(self, best: Pooled, row: Pooled, metric: str) -> bool:
+        """Whether a row is the best, ahead of it on the seeds both have, or tied with it there."""
+        if row is best or lead(row, best, metric) > 0:
+            return True
+        one, two = shared(best, row)
+        return self.tie(one.record, two.record, metric)
 
     def to_best(self, row: Pooled) -> dict[str, dict[str, Any]]:
         """For each metric with an interval: which row is best, and `best - row` with its bounds."""
@@ -139,7 +169,8 @@ class Ranking:
             best = self.best(metric)
             if row is best:
                 continue
-            span = difference(best.record, row.record, metric)
+            one, two = shared(best, row)
+            span = difference(one.record, two.record, metric)
             bounded = span.characters > 1
             found[metric] = {
                 "best": best.title,
