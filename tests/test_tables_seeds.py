@@ -12,6 +12,7 @@ from bench.errors import DataError
 from bench.metrics.bootstrap import paired_difference
 from bench.records import Record
 from bench.tables import budget, claims, table1
+from bench.tables.claims import NOT_RUN
 from bench.tables.compare import OPEN, YES, Gain, gain_of
 from bench.tables.rows import RowName, pool
 from tests.made_records import CHARACTERS, SCHEDULE, everything, made_up, notes_of, ours, row, text
@@ -106,6 +107,7 @@ def test_the_budget_at_equal_seconds_may_differ_between_seeds() -> None:
         (ours(cell__protocol="views"), RowName("ours", "", 1, protocol="views")),
         (ours("Ours (1-shot) w/o ML", variant="wo-ml"), RowName("ours", "wo-ml", 1, budget="samples")),
         (ours("w/o ML (equal queries)", variant="wo-ml"), RowName("ours", "wo-ml", 1, budget="queries")),
+        (ours("w/o ML", variant="wo-ml", budget__pairs=800), RowName("ours", "wo-ml", 1, budget="800 pairs")),
     ],
 )
 def test_a_row_is_known_by_its_cell_and_not_by_its_title(record: Record, name: RowName) -> None:
@@ -202,3 +204,11 @@ def test_a_row_of_fewer_seeds_is_bold_where_it_is_best_on_the_seeds_it_shares() 
     assert row(costs, "PATN").values["fid"].best, "slower, and better on the seed both have"  # type: ignore[union-attr]
     table = table1([ours(quality=0.86), ours(cell__seed=1, quality=0.60), seeded(0, 0.82)])
     assert not row(table, "PATN").values["ssim"].best, "a bad seed that it lacks does not make it best"  # type: ignore[union-attr]
+
+
+def test_no_claim_takes_joint_training_on_any_number_of_pairs_for_equal_samples() -> None:
+    full = ours("Ours (4-shot) (MSL)", 0.9, "msl", cell__shots=4)
+    joint = {"title": "Ours (4-shot) w/o ML", "variant": "wo-ml", "cell__shots": 4}
+    claim = "meta-learning, at equal samples"
+    assert text(claims([full, ours(**joint)]), claim, "ssim_verdict") == YES  # type: ignore[arg-type]
+    assert text(claims([full, ours(**joint, budget__pairs=800)]), claim, "ssim_verdict") == NOT_RUN  # type: ignore[arg-type]

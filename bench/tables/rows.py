@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.cells import equal_samples
 from bench.errors import DataError
 from bench.metrics.bootstrap import interval
+from bench.presets import preset
 from bench.records import INTERVALS, Record, refuse_mixed
 from bench.tables.metrics import scored
 
@@ -31,7 +33,7 @@ class RowName:
     shots: int = 0  # 0: not adapted
     schedule: str = ""  # of fine-tuning; "": chosen on validation characters
     protocol: str = ""  # of the support set; "": shift
-    budget: str = ""  # of joint training of Ours: equal "samples", "queries" or "seconds"
+    budget: str = ""  # of joint training of Ours: equal "samples", "queries" or "seconds", or its "800 pairs"
 
     @classmethod
     def of(cls, record: Record) -> RowName:
@@ -42,7 +44,7 @@ class RowName:
         if variant == JOINT:
             # the number of pairs at equal seconds is measured, so it differs between seeds; the title does not
             labelled = re.search(r"\(equal (\w+)\)", record.title)
-            budget = labelled[1] if labelled else "samples"
+            budget = labelled[1] if labelled else _unlabelled(record)
         if not record.finetune:
             return cls(method, variant, budget=budget)
         schedule = "" if cell["adaptation"] in ("default", "tuned") else str(cell["adaptation"])
@@ -120,6 +122,12 @@ def _one_measurement(name: RowName, one: Record, other: Record) -> bool:
     if not name.shots and one.cell["shots"] != other.cell["shots"]:
         return True
     return one.metrics == other.metrics and one.per_character == other.per_character
+
+
+def _unlabelled(record: Record) -> str:
+    """The budget of joint training by its pairs alone; claims are about the number of equal samples and no other."""
+    pairs = record.budget["pairs"]
+    return "samples" if pairs == equal_samples(preset(record.cell["preset"])) else f"{pairs} pairs"
 
 
 def settings_of(record: Record) -> dict[str, Any]:
