@@ -140,3 +140,24 @@ def test_a_step_that_looks_at_values_is_estimated_by_its_networks(
     monkeypatch.setattr(macs, "counted", COUNTED)
     draw, _ = network_macs(PLAIN.method, "smoke")
     assert macs.training_macs(found.spec, "code", place.store) == (32 * 3 * draw, "rough")
+
+
+@pytest.mark.parametrize("variant", ["", "msl"])
+def test_a_query_costs_as_much_beside_others_as_alone(variant: str, place: Workplace) -> None:
+    """As many queries, eight steps of one or two of four: several tasks under vmap are grouped convolutions."""
+    spec = stages(replace(BASE, variant=variant), place).spec
+    assert spec is not None
+    alone, four = (COUNTED(replace(spec, batch=batch)) for batch in (1, 4))
+    # the multi-step loss lasts for 15 of 96 epochs: two of eight steps, or one of two, which are four queries
+    assert four == pytest.approx(alone) if not variant else alone < four < 2 * alone
+
+
+def test_a_count_that_was_kept_by_another_way_of_counting_is_not_used(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = stages(PLAIN, place)
+    assert found.spec is not None
+    macs.training_macs(found.spec, "code", place.store)
+    monkeypatch.setattr(macs, "counted", lambda spec: 7.0)
+    monkeypatch.setattr(macs, "COUNTING", macs.COUNTING + 1)
+    assert macs.training_macs(found.spec, "code", place.store) == (7.0, "counted")

@@ -6,6 +6,7 @@ any memory. What is counted is what a step does: discriminators, perceptual term
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from methods.interface import EpisodeBatch, PairBatch, PerceptualNets, Phase, Pr
 BACKWARD = 3  # a forward and a backward pass, in forward passes: gradients by inputs and by weights cost one each
 DISCRIMINATOR = 3 + 3 + 3  # with a real image, with a generated one, and once more for the generator
 QUERY_SAMPLES = 5  # a query and four inner steps
+COUNTING = 2  # of `counted` and `rough`; another number where they find another count for the same training
 
 
 def training_macs(spec: TrainSpec, source: str, store: Path) -> tuple[float, str]:
@@ -35,7 +37,7 @@ def training_macs(spec: TrainSpec, source: str, store: Path) -> tuple[float, str
     "counted" on its steps; "rough", by its networks, where a step looks at values, which fake tensors do not have.
     """
     identity = {name: value for name, value in spec.identity().items() if name not in ("seed", "data", "warm_start")}
-    path = store / "macs" / f"{digest_of({'identity': identity, 'source': source})}.json"
+    path = store / "macs" / f"{digest_of({'identity': identity, 'source': source, 'counting': COUNTING})}.json"
     if not path.exists():
         try:
             found = {"macs": counted(spec), "how": "counted"}
@@ -56,7 +58,11 @@ def spec_of(found: Stages, step: str) -> TrainSpec:
 
 
 def counted(spec: TrainSpec) -> float:
-    """By one step of each stretch of the training whose steps cost the same."""
+    """By one step of each stretch of the training whose steps cost the same.
+
+    Tasks of a meta-step are counted as that many times one: with weights a task, convolutions of several tasks are
+    grouped, and torch counts the gradient by the weights of a grouped one as often as it has groups.
+    """
     nets = _frozen_nets(tuple(spec.perceptual.items()))
     # what is fake cannot be moved, and need not be
     with FakeTensorMode(allow_non_fake_inputs=True), mock.patch.object(nn.Module, "to", lambda net, *_, **__: net):
@@ -71,10 +77,14 @@ def counted(spec: TrainSpec) -> float:
         method = method_class(spec.method)(setup)
         total = 0.0
         for stretch in stretches(method):
-            batch = _batch(stretch.phase, spec.image_size)
+            phase = stretch.phase
+            tasks = phase.batch if phase.data == "episodes" else 1
+            batch = _batch(replace(phase, batch=phase.batch // tasks), spec.image_size)
             with FlopCounterMode(display=False) as counter:
-                method.train_step(batch, Progress(stretch.phase, stretch.first))
-            total += stretch.steps * counter.get_total_flops() / 2  # torch counts a multiply-accumulate as two
+                # of the phase as it is: which step of it uses the multi-step loss depends on its batch
+                method.train_step(batch, Progress(phase, stretch.first))
+            # torch counts a multiply-accumulate as two
+            total += stretch.steps * tasks * counter.get_total_flops() / 2
     return total
 
 
