@@ -299,6 +299,7 @@ def test_figures_of_scores_need_nothing_but_records(studio: Studio, place: Workp
     outcomes = illustrate(["tuning", "shots", "cost", "characters"], studio)
     assert [outcome.skipped for outcome in outcomes] == [""] * 4
     assert {path.stem for path in outcomes[0].files} == {"tuning-ours-1", "tuning-ours-4"}
+    assert all("seed 0" in outcome.caption for outcome in outcomes[2:]), "they are of one seed where tables pool"
     assert not place.store.exists()
 
 

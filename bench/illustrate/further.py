@@ -118,7 +118,9 @@ def cost(studio: Studio) -> Made:
     if all(record.kind == "floor" for record in rows):
         raise SkippedError("there is no record of a trained method")
     paths = figures.quality_by_cost(rows, studio.folder / "cost")
-    return Made(paths, "Quality against training time; bars are 95 % intervals over test characters.")
+    return Made(
+        paths, f"Quality against training time, seed {studio.base.seed}; bars are 95 % intervals over test characters."
+    )
 
 
 def characters(studio: Studio) -> Made:
@@ -127,7 +129,7 @@ def characters(studio: Studio) -> Made:
     if not rows:
         raise SkippedError("there is no record of a trained method")
     paths = figures.scores_by_character(rows, studio.folder / "characters")
-    return Made(paths, "Scores of each test character, hardest first.")
+    return Made(paths, f"Scores of each test character, hardest first; seed {studio.base.seed}.")
 
 
 def tuning(studio: Studio) -> Made:
