@@ -267,3 +267,11 @@ def test_the_papers_tables_agree_where_they_share_a_row():
     assert published("ours", "wo-ml", 4, "default") is TABLE4["w/o ML"]
     assert published("ours", "wo-ml", 4, "none") is None  # the paper has no w/o ML & FT
     assert published("patn", "", 1, "tuned") is None  # nor a fine-tuned baseline
+
+
+def test_floors_of_few_distinct_images_say_what_that_does_to_kid():
+    table = table1(everything())
+    (copies,) = notes_of(table, "Copy of the source")
+    assert copies.startswith("Its 144 images are copies of 12 distinct ones, and KID takes them for independent")
+    assert "copies of one image" in " ".join(notes_of(table, "White image"))
+    assert not any("KID" in note for note in notes_of(table, "Nearest training pose"))

@@ -123,6 +123,9 @@ def test_kid_has_the_standard_errors_of_both() -> None:
     half = 1000 * 1.96 * 0.0001 * 2**0.5
     found = text(claims([ours(), made_up()]), "Ours (1-shot) beats PATN", "kid")
     assert found == f"5.00 ({5 - half:.2f}, {5 + half:.2f})"
+    assert any(
+        note.endswith("treats images of one character as independent") for note in claims(everything()).footnotes
+    )
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,10 @@ from bench.tables.table4 import FULL
 NOT_RUN = "not run"
 JUDGED = ("ssim_foreground", "l1_foreground", "lpips", "ssim", "kid")
 FID_NOTE = "FID has no interval here, so no verdict is drawn from it"
-KID_NOTE = "Its interval is 1.96 standard errors of both rows, as if they were independent: rather too wide"
+KID_NOTE = (
+    "Its interval is 1.96 standard errors of both rows, as if they were independent, "
+    "and treats images of one character as independent"
+)
 PAPER_NOTE = "The row that the claim calls better, then the other one"
 ONE_CHARACTER = "One test character gives no interval"
 

@@ -101,13 +101,27 @@ def left_out(missing: Mapping[str, str], printed: Sequence[Line], slots: Sequenc
 def notes_of(row: Pooled) -> tuple[str, ...]:
     """Its own notes, how it was fine-tuned, and what its minutes hold."""
     record = row.record
-    notes = [*record.notes, *([TRUTH_NOTE] if record.cell["method"] == "truth" else []), *_schedules(row)]
+    notes = [*record.notes, *_floor_notes(record), *_schedules(row)]
     if record.seconds["warm_start"]:
         notes.append(
             f"Its minutes include {record.seconds['warm_start'] / 60:.1f} of a warm start, "
             "trained once for all rows that start from it"
         )
     return tuple(notes)
+
+
+def _floor_notes(record: Record) -> list[str]:
+    """What the scores of a floor do not mean."""
+    method = record.cell["method"]
+    if method == "truth":
+        return [TRUTH_NOTE]
+    if method not in ("copy-source", "white"):
+        return []
+    distinct = "one image" if method == "white" else f"{record.data['characters']} distinct ones"
+    return [
+        f"Its {record.features['n']} images are copies of {distinct}, and KID takes them for independent: "
+        "copies are compared with themselves, which biases it, and its ± is too narrow"
+    ]
 
 
 def _schedules(row: Pooled) -> Iterator[str]:
