@@ -25,7 +25,11 @@ class DataSize:
 
     @property
     def clip_frames(self) -> int:
-        """Frames of each of the two dance clips: one is generated and scored, one is the FID reference."""
+        """Frames of each of the two dance clips.
+
+        Both are drawn and scored in SSIM, L1 and LPIPS; FID and KID compare drawn frames of the first with real ones
+        of the second.
+        """
         return (self.frames - 4) // 2
 
 

@@ -43,7 +43,7 @@ OBJECTS = ("build.options", "build.parameters", "metrics", "per_character")
 
 @dataclass(frozen=True)
 class Record:
-    """One scored cell. Seconds are wall-clock, losses and L1 are in [-1, 1] units; KID is not scaled."""
+    """One scored cell. Seconds are wall-clock, L1 is of colours in [0, 1]; KID is not scaled."""
 
     schema: int
     key: str  # of the score stage

@@ -1,4 +1,7 @@
-"""What each picture is for: source and basic views, clip A (drawn and scored), clip B (reference); which split."""
+"""What each picture is for: source and basic views, clips A and B, and which split.
+
+All but the source are drawn and scored; only FID and KID keep the clips apart: drawn ones of A against real ones of B.
+"""
 
 from __future__ import annotations
 
